@@ -1,0 +1,127 @@
+/* The boot specification: what a system is made of and how much of everything it may use. */
+#ifndef TINA_SPEC_H
+#define TINA_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tina/ctx.h>
+#include <tina/types.h>
+
+TINA_BEGIN_DECLS
+
+#define TINA_TYPES_MAX  254
+#define TINA_SHARDS_MAX 254
+#define TINA_SLOTS_MAX  1048575 /* alive at once, of one type on one shard */
+
+typedef struct tina_type {
+    const char *name; /* in logs and errors */
+    tina_init_fn init;
+    tina_handler_fn handler;
+    size_t size;               /* sizeof the isolate's struct, at most 16 MiB */
+    uint32_t slot_count;       /* at most this many alive per shard; 0: 1 */
+    uint32_t working_size;     /* bytes of tina_working each */
+    uint32_t scratch_max;      /* the most tina_scratch its handler takes; 0: all of scratch_size */
+    uint32_t mailbox_capacity; /* at most 65,535; 0: 256 */
+    uint16_t weight;           /* dispatches per tick, times 256; 0: 1 */
+} tina_type;
+
+/* What else ends when a child does. */
+typedef enum tina_strategy {
+    TINA_ONE_FOR_ONE, /* nothing */
+} tina_strategy;
+
+typedef struct tina_child {
+    const void *args; /* at most TINA_ARGS_MAX bytes */
+    size_t args_size;
+    uint16_t name;   /* 0: none; see tina_named */
+    uint8_t type;    /* index in the spec's types */
+    uint8_t restart; /* tina_restart */
+} tina_child;
+
+/* A supervisor: the children that are started in order at boot, and how often they may come back. */
+typedef struct tina_group_spec {
+    const tina_child *children;
+    size_t child_count;
+    uint16_t name;        /* for tina_spawn.group; 0: none (the root needs none) */
+    uint8_t strategy;     /* tina_strategy */
+    uint32_t restart_max; /* within the window; one more escalates; 0: 3; TINA_NONE: the first escalates */
+    uint64_t window_ns;   /* 0: 5 s */
+    uint32_t dynamic_max; /* spawned children; 0: as many as there are slots; TINA_NONE: none */
+} tina_group_spec;
+
+typedef struct tina_shard_spec {
+    tina_group_spec root;
+    const uint32_t *slot_counts; /* by type, instead of the types' own; NULL: those. TINA_NONE: none here */
+} tina_shard_spec;
+
+/* The capacity of the channels from source to destination. -1: every shard; the last match wins. */
+typedef struct tina_channel_spec {
+    int32_t source, destination;
+    uint32_t capacity;
+} tina_channel_spec;
+
+typedef enum tina_backend {
+    TINA_BACKEND_AUTO, /* io_uring, or epoll where the kernel refuses it */
+    TINA_BACKEND_URING,
+    TINA_BACKEND_EPOLL,
+} tina_backend;
+
+/* What is installed while a system runs; handlers that were there before are chained to, and put back at the end. */
+typedef enum tina_signals {
+    TINA_SIGNALS_AUTO,   /* tina_boot: all; tina_start: none of those that stop */
+    TINA_SIGNALS_ALL,    /* SIGTERM and SIGINT stop the system */
+    TINA_SIGNALS_FAULTS, /* the program stops the system itself */
+    TINA_SIGNALS_NONE,   /* likewise, and nothing is installed */
+} tina_signals;
+
+typedef struct tina_system_spec {
+    const tina_type *types; /* a type's id is its index; at most TINA_TYPES_MAX */
+    size_t type_count;
+    const tina_shard_spec *shards; /* NULL: every shard runs root */
+    size_t shard_count;            /* 1 .. 254; 0: one per core that this process may use (affinity, cgroup quota) */
+    tina_group_spec root;          /* where shards is NULL */
+    const tina_channel_spec *channels;
+    size_t channel_spec_count;
+    const uint16_t *cpus; /* shard i runs on cpus[i % cpu_count]; NULL: on the i-th that the process may use */
+    size_t cpu_count;
+    void *user; /* tina_user */
+
+    /* Per shard. 0: derived from the types; docs/concepts/memory.md has the formulas. */
+    uint32_t message_count;
+    uint32_t channel_capacity; /* per pair */
+    uint32_t inbox_capacity;   /* for tina_post; 0: 1024 */
+    uint32_t timer_count;      /* timers and calls under way */
+    uint32_t fd_count;
+    uint32_t op_count;
+    uint32_t buffer_count;
+    uint32_t buffer_size; /* 0: 4096 */
+    uint32_t transfer_count;
+    uint32_t transfer_size;       /* 0: 4096 */
+    uint32_t scratch_size;        /* 0: 65536 */
+    uint32_t stack_size;          /* 0: 256 KiB */
+    uint32_t log_size;            /* bytes; 0: 65536 */
+    uint64_t timer_resolution_ns; /* 0: 1 ms */
+
+    uint8_t backend;              /* tina_backend; one that is named is used, or boot fails */
+    uint8_t signals;              /* tina_signals */
+    bool development;             /* lazy memory, no pinning, no huge pages */
+    bool unpinned;                /* also whenever there are more shards than cores */
+    bool quiet;                   /* no boot report (tina_start gives none anyhow) */
+    uint64_t spin_ns;             /* how long an idle shard polls before it sleeps; 0: 50 us; TINA_NONE_NS: never */
+    uint64_t init_timeout_ns;     /* 0: 30 s */
+    uint64_t shutdown_timeout_ns; /* 0: 30 s */
+    uint32_t shard_restart_max;   /* within the window; one more quarantines the shard; 0: 3; TINA_NONE: the first does */
+    uint64_t shard_restart_window_ns; /* 0: 30 s */
+    uint32_t memory_permille;         /* of what the machine or its cgroup has left; 0: 900 */
+
+    /* Called by the system's one helper thread, never by a shard. NULL: stderr under tina_boot, counted and dropped under
+     * tina_start. line has no newline and no final zero; shard is -1 for the system's own lines. */
+    void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length);
+    void *log_user;
+    /* The library's own invariant is broken: the last call before abort(). */
+    void (*on_broken)(void *log_user, const char *what);
+} tina_system_spec;
+
+TINA_END_DECLS
+#endif

@@ -1,0 +1,146 @@
+/* The nouns: handles, messages, effects, and the two functions that make an isolate. */
+#ifndef TINA_TYPES_H
+#define TINA_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tina/status.h>
+#include <tina/version.h>
+
+TINA_BEGIN_DECLS
+
+/* ---- Identity ----------------------------------------------------------- */
+
+/* An isolate. shard:8 | type:8 | slot:20 | generation:28. Shard 255 and type 255 are reserved. Zeroed: none. */
+typedef struct tina_handle {
+    uint64_t bits;
+} tina_handle;
+
+/* An open descriptor owned by an isolate: shard, index, generation; never an OS descriptor. */
+typedef struct tina_fd {
+    uint64_t bits;
+} tina_fd;
+
+/* A timer that was started: shard, index, generation. */
+typedef struct tina_timer {
+    uint64_t bits;
+} tina_timer;
+
+/* A large payload: shard, index, generation. */
+typedef struct tina_transfer {
+    uint64_t bits;
+} tina_transfer;
+
+static inline uint8_t tina_handle_shard(tina_handle handle) { return (uint8_t)(handle.bits >> 56); }
+static inline uint8_t tina_handle_type(tina_handle handle) { return (uint8_t)(handle.bits >> 48); }
+static inline bool tina_handle_equal(tina_handle a, tina_handle b) { return a.bits == b.bits; }
+static inline bool tina_handle_is_none(tina_handle handle) { return handle.bits == 0; }
+static inline bool tina_fd_is_none(tina_fd fd) { return fd.bits == 0; }
+
+/*
+ * The address of a named static child of a shard's supervision tree: type 255,
+ * slot = name, generation 0. It is resolved where the message arrives, so it
+ * stays valid across restarts: no check-in message, no registry, no lock. Names
+ * are given in the spec (tina_child.name, 1..65535, unique per shard). While the
+ * child is down it is a stale handle. It never equals the child's own handle.
+ * Any thread.
+ */
+static inline tina_handle tina_named(uint8_t shard, uint16_t name)
+{
+    tina_handle handle = {((uint64_t)shard << 56) | ((uint64_t)255 << 48) | ((uint64_t)name << 28)};
+    return handle;
+}
+
+/* ---- Messages ----------------------------------------------------------- */
+
+typedef uint16_t tina_tag;
+
+#define TINA_PAYLOAD_MAX 96 /* bytes of a message's payload */
+#define TINA_ARGS_MAX    64 /* bytes of a child's arguments */
+
+enum {                                /* tags below TINA_TAG_USER belong to the runtime: sending one is TINA_INVALID */
+       TINA_TAG_CALL_FAILED = 0x0001, /* a call could not be delivered, or got no reply in time: payload is a tina_status */
+       TINA_TAG_TIMER = 0x0002,       /* a tag for programs with one timer; any tag of the user's will do */
+       TINA_TAG_SHUTDOWN = 0x0003,    /* the system is stopping: finish, then tina_done() */
+       TINA_TAG_TRANSFER = 0x0004,    /* read it with tina_transfer_read */
+       TINA_TAG_RESUME = 0x0008,      /* after tina_yield */
+       TINA_IO_ACCEPT = 0x0012,       /* message->io.fd is the new one */
+       TINA_IO_CONNECT = 0x0013,
+       TINA_IO_SEND = 0x0014,
+       TINA_IO_RECV = 0x0015,
+       TINA_IO_CLOSE = 0x0018,
+       TINA_TAG_USER = 0x0100,
+};
+
+enum { TINA_IPV4 = 1, TINA_IPV6 = 2 };
+
+/* Where a socket is. Made by tina_ipv4, tina_ipv6 or tina_address_parse. */
+typedef struct tina_address {
+    uint8_t family; /* TINA_IPV4, TINA_IPV6 */
+    uint8_t length; /* not used by these families */
+    uint16_t port;  /* host byte order */
+    uint32_t scope; /* IPv6 */
+    union {
+        uint8_t ipv4[4];
+        uint8_t ipv6[16];
+        char path[104];
+    };
+} tina_address;
+
+/* What an operation came to. */
+typedef struct tina_io_result {
+    uint64_t size;            /* bytes done, also when the operation failed half-way */
+    tina_fd fd;               /* the descriptor it was for; for accept, the new one */
+    const uint8_t *data;      /* receive: the bytes, valid during this handler call only */
+    const tina_address *peer; /* accept: who; valid during this handler call only */
+    uint64_t user;            /* what tina_io_start was given; 0 for an effect */
+    int32_t os_error;         /* the host's errno where the kernel failed it, else 0 */
+    uint16_t status;          /* tina_status; a receive at the peer's end is TINA_CLOSED */
+    uint16_t flags;           /* none yet */
+} tina_io_result;
+
+/* Everything a handler ever receives: two cache lines, owned by the runtime, valid during this call only. */
+typedef struct tina_message {
+    tina_handle source; /* none: from the runtime, or from outside (tina_post) */
+    tina_handle destination;
+    uint32_t correlation; /* of a call; of a repeating timer, its overruns */
+    uint32_t link;        /* the runtime's */
+    tina_tag tag;
+    uint16_t flags;    /* the runtime's */
+    uint16_t size;     /* payload bytes in use */
+    uint16_t reserved; /* the runtime's */
+    union {
+        uint8_t payload[TINA_PAYLOAD_MAX]; /* 16-byte aligned: messages lie on 128-byte lines */
+        tina_io_result io;                 /* where tag is a TINA_IO_ one */
+    };
+} tina_message;
+TINA_STATIC_ASSERT(sizeof(tina_message) == 128, "a message is two cache lines");
+
+/* ---- Isolates ------------------------------------------------------------ */
+
+/* The runtime as one handler call sees it. Valid during this call only. */
+typedef struct tina_ctx tina_ctx;
+
+/*
+ * What an isolate does next. Made by the functions of <tina/ctx.h> and
+ * <tina/io.h>, never by hand. What an effect carries is copied when it is made
+ * and takes place when it is returned: one that was made and not returned never
+ * happened.
+ */
+typedef struct tina_effect {
+    uint8_t kind;
+    uint8_t reason;
+    uint16_t reserved;
+    uint32_t token;
+    uint64_t argument;
+} tina_effect;
+TINA_STATIC_ASSERT(sizeof(tina_effect) == 16, "an effect is returned in two registers");
+
+/* Runs once, before any message. self is zeroed; args are as they were given, valid during this call only. */
+typedef tina_effect (*tina_init_fn)(void *self, const void *args, size_t args_size, tina_ctx *ctx);
+/* Runs once for each message. There is no function for the end: what an isolate holds, the runtime takes back. */
+typedef tina_effect (*tina_handler_fn)(void *self, const tina_message *message, tina_ctx *ctx);
+
+TINA_END_DECLS
+#endif

@@ -1,0 +1,124 @@
+/* What a handler may ask and take: who, where, when; children, timers, logs, memory. */
+#include "core/log.h"
+#include "core/mailbox.h"
+#include "core/stats.h"
+#include "core/supervise.h"
+#include "core/timers.h"
+#include "core/transfer.h"
+
+#include <string.h>
+
+#define ALIGNMENT 16
+
+/* ---- Who, where, when ----------------------------------------------------------------- */
+
+tina_handle tina_self(const tina_ctx *ctx) { return ctx->self; }
+
+uint8_t tina_shard(const tina_ctx *ctx) { return ctx->shard->id; }
+
+uint8_t tina_shard_count(const tina_ctx *ctx) { return ctx->shard->shared->shard_count; }
+
+uint64_t tina_now(const tina_ctx *ctx) { return ctx->shard->now_ns; }
+
+uint64_t tina_random(tina_ctx *ctx) { return tina__prng_next(&ctx->shard->prng); }
+
+void *tina_user(const tina_ctx *ctx) { return ctx->shard->shared->user; }
+
+bool tina_is_shutting_down(const tina_ctx *ctx) { return ctx->shard->state == TINA_SHARD_DRAINING; }
+
+void tina_stop_system(tina_ctx *ctx) { tina__shard_stop_system(ctx->shard); }
+
+/* ---- Children ---------------------------------------------------------------------------- */
+
+tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle *child)
+{
+    return tina__supervise_spawn(ctx, spawn, child);
+}
+
+/* ---- Timers -------------------------------------------------------------------------------- */
+
+static tina_status start_timer(tina_ctx *ctx, uint64_t delay_ns, uint64_t period_ns, tina_tag tag, tina_timer *timer)
+{
+    if (tag < TINA_TAG_USER && tag != TINA_TAG_TIMER)
+        return TINA_INVALID;
+    tina_status status = tina__timer_start(ctx->shard, ctx->isolate, delay_ns, period_ns, tag, timer);
+    return status == TINA_OK ? TINA_OK : tina__stats_refused(ctx->shard, status);
+}
+
+tina_status tina_timer_start(tina_ctx *ctx, uint64_t delay_ns, tina_tag tag, tina_timer *timer)
+{
+    return start_timer(ctx, delay_ns, 0, tag, timer);
+}
+
+tina_status tina_timer_repeat(tina_ctx *ctx, uint64_t period_ns, tina_tag tag, tina_timer *timer)
+{
+    return period_ns == 0 ? TINA_INVALID : start_timer(ctx, period_ns, period_ns, tag, timer);
+}
+
+bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer) { return tina__timer_cancel(ctx->shard, ctx->isolate, timer); }
+
+/* ---- Logs ------------------------------------------------------------------------------------ */
+
+void tina_log(tina_ctx *ctx, tina_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tina__log_arguments(ctx->shard, ctx->isolate, level, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------ */
+
+void *tina_scratch(tina_ctx *ctx, size_t size)
+{
+    tina__shard *shard = ctx->shard;
+    uint32_t used = shard->scratch_used;
+    uint32_t end = tina__min_u32(shard->p.scratch_size, ctx->scratch_first + ctx->type->scratch_max);
+    if (used > end || size > end - used)
+        return NULL;
+    shard->scratch_used = (uint32_t)tina__align_up(used + size, ALIGNMENT);
+    return shard->p.scratch + used;
+}
+
+void *tina_working(tina_ctx *ctx, size_t size)
+{
+    const tina__type *type = ctx->type;
+    if (type->working_size == 0)
+        return NULL;
+    uint32_t *used = tina__isolate_working(type, tina__isolate_slot(type, ctx->isolate));
+    if (*used > type->working_size || size > type->working_size - *used)
+        return NULL;
+    uint8_t *memory = (uint8_t *)used + TINA__WORKING_HEADER + *used;
+    memset(memory, 0, size);
+    *used = (uint32_t)tina__align_up(*used + size, ALIGNMENT);
+    return memory;
+}
+
+void tina_working_reset(tina_ctx *ctx)
+{
+    const tina__type *type = ctx->type;
+    if (type->working_size != 0)
+        *tina__isolate_working(type, tina__isolate_slot(type, ctx->isolate)) = 0;
+}
+
+/* ---- Transfers ------------------------------------------------------------------------------------ */
+
+tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data, size_t *capacity)
+{
+    tina_status status = tina__transfer_alloc(ctx->shard, ctx->isolate, transfer, data);
+    if (status == TINA_OK && capacity != NULL)
+        *capacity = ctx->shard->p.transfer_size;
+    return status;
+}
+
+tina_status tina_transfer_send(tina_ctx *ctx, tina_handle to, tina_transfer transfer, size_t size)
+{
+    return tina__transfer_send(ctx->shard, ctx->isolate, to, transfer, size);
+}
+
+tina_status tina_transfer_read(tina_ctx *ctx, const tina_message *message, const void **data, size_t *size)
+{
+    return tina__transfer_read(ctx->shard, message, data, size);
+}
+
+void tina_transfer_free(tina_ctx *ctx, tina_transfer transfer) { tina__transfer_free(ctx->shard, ctx->isolate, transfer); }

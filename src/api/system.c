@@ -1,0 +1,142 @@
+/* Checking a spec, running it, and looking at it from outside. */
+#include "run/system.h"
+#include "core/route.h"
+#include "core/stats.h"
+#include "run/spec_check.h"
+#include "run/spec_copy.h"
+
+#include <stdio.h>
+
+/* The caller's spec as this library knows it, checked. */
+static tina_status take_spec(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_system_spec *whole,
+                             tina_error *error)
+{
+    if (error != NULL)
+        *error = (tina_error){0};
+    if (spec == NULL) {
+        tina__error_set(error, TINA_INVALID, 0, "spec", "must not be NULL");
+        return TINA_INVALID;
+    }
+    if (api_version > TINA_API_VERSION || tina__spec_widen(spec, spec_size, whole) != TINA_OK) {
+        tina__error_set(error, TINA_INVALID, 0, "spec",
+                        "asks for what libtina %s does not know: it was built with a newer header", TINA_VERSION);
+        return TINA_INVALID;
+    }
+    return tina__spec_check(whole, error);
+}
+
+tina_status tina_spec_check_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_error *error)
+{
+    tina_system_spec whole;
+    return take_spec(spec, spec_size, api_version, &whole, error);
+}
+
+size_t tina_spec_memory_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version)
+{
+    tina_system_spec whole;
+    if (take_spec(spec, spec_size, api_version, &whole, NULL) != TINA_OK)
+        return 0;
+    return tina__system_memory(&whole, tina__system_shard_count(&whole));
+}
+
+/* ---- Running ------------------------------------------------------------------------------ */
+
+static tina_status start(const tina_system_spec *spec, bool report, tina_system **system, tina_error *error)
+{
+    tina_status status = tina__system_start(spec, report, system, error);
+    if (status != TINA_OK || spec->signals != TINA_SIGNALS_ALL)
+        return status;
+    if (tina__signals_add(*system))
+        return TINA_OK;
+    tina__system_stop(*system, TINA__STOP_NOW);
+    tina_ignore(tina__system_join(*system, NULL));
+    tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "signals", "at most 64 systems at once can be stopped by signals");
+    return TINA_POOL_EXHAUSTED;
+}
+
+tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_system **system,
+                             tina_error *error)
+{
+    tina_system_spec whole;
+    tina_status status = take_spec(spec, spec_size, api_version, &whole, error);
+    if (status != TINA_OK)
+        return status;
+    if (system == NULL) {
+        tina__error_set(error, TINA_INVALID, 0, "system", "must not be NULL");
+        return TINA_INVALID;
+    }
+    return start(&whole, false, system, error);
+}
+
+static void print_line(void *user, int shard, tina_level level, const char *line, size_t length)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    (void)user;
+    char text[TINA_LOG_LINE_MAX + 64];
+    const char *name = level <= TINA_LOG_DEBUG ? names[level] : "?";
+    if (level == TINA_LOG_DEBUG && shard < 0)
+        return; /* the memory plan: for sinks that want it */
+    int size = shard < 0 ? snprintf(text, sizeof text, "[tina] %s: %.*s", name, (int)length, line)
+                         : snprintf(text, sizeof text, "[shard %d] %s: %.*s", shard, name, (int)length, line);
+    if (size > 0)
+        tina__os_print_error(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+}
+
+tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_error *error)
+{
+    tina_system_spec whole;
+    tina_status status = take_spec(spec, spec_size, api_version, &whole, error);
+    if (status != TINA_OK)
+        return status;
+    if (whole.signals == TINA_SIGNALS_AUTO)
+        whole.signals = TINA_SIGNALS_ALL;
+    if (whole.log_sink == NULL)
+        whole.log_sink = print_line;
+    tina_system *system;
+    status = start(&whole, !whole.quiet, &system, error);
+    return status == TINA_OK ? tina__system_join(system, NULL) : status;
+}
+
+void tina_stop(tina_system *system) { tina__system_stop(system, TINA__STOP_GRACEFUL); }
+
+tina_status tina_join_sized(tina_system *system, tina_end_report *report, size_t report_size)
+{
+    tina_end_report whole;
+    tina_status status = tina__system_join(system, &whole);
+    if (report != NULL)
+        __builtin_memcpy(report, &whole, report_size < sizeof whole ? report_size : sizeof whole);
+    return status;
+}
+
+/* ---- From outside ------------------------------------------------------------------------------ */
+
+tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const void *payload, size_t size)
+{
+    uint8_t shard = tina_handle_shard(to);
+    if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX || (payload == NULL && size != 0) || shard >= system->shard_count)
+        return TINA_INVALID;
+    /* acquire, with the stop: once it was asked for, nothing new is let in. */
+    if (atomic_load_explicit(&system->shared.stop, memory_order_acquire) != TINA__STOP_NOT)
+        return TINA_STOPPING;
+    uint8_t state = atomic_load_explicit(&system->publics[shard].state, memory_order_relaxed);
+    if (state == TINA_SHARD_QUARANTINED || state == TINA_SHARD_ENDED)
+        return TINA_SHARD_DOWN;
+    tina_message message;
+    tina__route_fill(&message, (tina_handle){0}, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
+    if (!tina__mpsc_push(system->threads[shard].shard->p.inbox, &message))
+        return TINA_CHANNEL_FULL;
+    tina__doorbell *bell = &system->publics[shard].bell;
+    if (tina__doorbell_ring(bell, TINA__DOORBELL_INBOX))
+        tina__os_event_signal(bell->wake_fd);
+    return TINA_OK;
+}
+
+tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats, size_t stats_size)
+{
+    if (shard >= system->shard_count || stats == NULL)
+        return TINA_INVALID;
+    tina_stats whole;
+    tina__shard_read_stats(system->threads[shard].shard, &whole);
+    __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}

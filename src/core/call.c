@@ -1,0 +1,379 @@
+#include "core/call.h"
+
+#include "core/mailbox.h"
+#include "core/route.h"
+#include "core/stats.h"
+#include "core/timers.h"
+
+#include <string.h>
+
+/* ---- What is owed ---------------------------------------------------------- */
+
+static uint32_t owed_index(const tina__peer *peer, uint32_t call)
+{
+    uint32_t place = tina__call_place(call);
+    return peer == NULL ? place : peer->owed_first + place;
+}
+
+void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request)
+{
+    uint32_t index = owed_index(peer, request->correlation);
+    tina__assert(index < shard->p.owed_count);
+    tina__owed *owed = &shard->p.owed[index];
+    tina__assert(owed->isolate == TINA__NONE);
+    owed->source = request->source;
+    owed->call = request->correlation;
+    owed->isolate = tina__isolate_index(shard, callee);
+    owed->previous = TINA__NONE;
+    owed->next = callee->owed;
+    if (callee->owed != TINA__NONE)
+        shard->p.owed[callee->owed].previous = index;
+    callee->owed = index;
+}
+
+static void owed_remove(tina__shard *shard, uint32_t index)
+{
+    tina__owed *owed = &shard->p.owed[index];
+    tina__isolate *callee = &shard->p.isolates[owed->isolate];
+    if (owed->previous == TINA__NONE)
+        callee->owed = owed->next;
+    else
+        shard->p.owed[owed->previous].next = owed->next;
+    if (owed->next != TINA__NONE)
+        shard->p.owed[owed->next].previous = owed->previous;
+    owed->isolate = TINA__NONE;
+}
+
+/* ---- Answers into the channel back, where the place has kept their room ------ */
+
+static tina_message *answer_claim(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_tag tag)
+{
+    tina__peer *peer = &shard->p.peers[to_shard];
+    tina_message *message = tina__spsc_claim_answer(peer->out);
+    message->source.bits = 0;
+    message->destination.bits = 0;
+    message->correlation = call;
+    message->tag = tag;
+    message->flags = TINA__MESSAGE_ANSWER;
+    message->reserved = 0;
+    return message;
+}
+
+static void write_status(tina_message *message, tina_status status)
+{
+    memcpy(message->payload, &status, sizeof status);
+    message->size = sizeof status;
+}
+
+static void answer_failure(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_status status)
+{
+    tina_message *message = answer_claim(shard, to_shard, call, TINA_TAG_CALL_FAILED);
+    write_status(message, status);
+    tina__route_written(shard, to_shard);
+}
+
+/* ---- The caller's slot -------------------------------------------------------- */
+
+/* The slot leaves the wheel and the owner's list, and is a message from here on. */
+static void slot_settle(tina__shard *shard, tina__timer_slot *slot)
+{
+    tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
+    tina__timer_unlink(shard, slot->node.owner);
+    slot->use = TINA__TIMER_ANSWER;
+}
+
+/* The settled slot goes to its owner: it wakes who is parked for it, or is mail. */
+static void slot_deliver(tina__shard *shard, uint32_t isolate_index, uint32_t index)
+{
+    tina__isolate *caller = &shard->p.isolates[isolate_index];
+    if (caller->state == TINA__ISOLATE_IN_CALL && caller->awaited == index)
+        tina__isolate_wake(shard, caller);
+    else
+        tina__mailbox_link(shard, caller, shard->p.message_count + index);
+}
+
+/* Lets go of the callee's side of a call that has no answer. */
+static void callee_forget(tina__shard *shard, tina__timer_slot *slot)
+{
+    uint8_t to_shard = tina_handle_shard(slot->target);
+    if (to_shard == shard->id) {
+        uint32_t index = slot->node.owner;
+        if (shard->p.owed[index].isolate != TINA__NONE)
+            owed_remove(shard, index);
+        return;
+    }
+    tina__peer *peer = &shard->p.peers[to_shard];
+    tina__place *place = &peer->places[slot->place];
+    tina__assert(place->state == TINA__PLACE_WAITING);
+    place->state = TINA__PLACE_LAPSED;
+    place->link = TINA__NONE;
+    if (peer->lapsed_head == TINA__NONE)
+        peer->lapsed_head = slot->place;
+    else
+        peer->places[peer->lapsed_tail].link = slot->place;
+    peer->lapsed_tail = slot->place;
+    shard->lapsed[to_shard / 64] |= 1ull << (to_shard % 64);
+}
+
+static void slot_fail(tina__shard *shard, uint32_t index, tina_status status)
+{
+    tina__timer_slot *slot = tina__timer_at(shard, index);
+    uint32_t caller = slot->isolate;
+    slot_settle(shard, slot);
+    tina_message *message = (tina_message *)(void *)slot;
+    message->tag = TINA_TAG_CALL_FAILED;
+    write_status(message, status);
+    slot_deliver(shard, caller, index);
+}
+
+void tina__call_fail(tina__shard *shard, uint32_t index, tina_status status)
+{
+    callee_forget(shard, tina__timer_at(shard, index));
+    slot_fail(shard, index, status);
+}
+
+void tina__call_abandon(tina__shard *shard, uint32_t index)
+{
+    tina__timer_slot *slot = tina__timer_at(shard, index);
+    callee_forget(shard, slot);
+    slot_settle(shard, slot);
+    tina__timer_free(shard, index);
+}
+
+static void slot_answer(tina__shard *shard, uint32_t index, tina_handle source, tina_tag tag, uint16_t flags,
+                        const void *payload, size_t size)
+{
+    tina__timer_slot *slot = tina__timer_at(shard, index);
+    uint32_t caller = slot->isolate;
+    slot_settle(shard, slot);
+    tina_message *message = (tina_message *)(void *)slot;
+    message->source = source;
+    message->tag = tag;
+    message->flags = flags;
+    message->size = (uint16_t)size;
+    if (size != 0)
+        memcpy(message->payload, payload, size);
+    slot_deliver(shard, caller, index);
+}
+
+/* ---- Calling --------------------------------------------------------------------- */
+
+static tina_status request_here(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, const void *payload,
+                                size_t size, uint32_t call)
+{
+    tina__isolate *callee = tina__isolate_find(shard, to);
+    if (callee == NULL)
+        return TINA_STALE_HANDLE;
+    uint32_t index;
+    tina_status status = tina__mailbox_claim(shard, callee, &index);
+    if (status != TINA_OK)
+        return status;
+    tina_message *message = &shard->p.mail[index];
+    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, call);
+    tina__owed_add(shard, callee, NULL, message);
+    tina__mailbox_link(shard, callee, index);
+    tina__count(shard, sent_local);
+    return TINA_OK;
+}
+
+static tina_status request_there(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, const void *payload,
+                                 size_t size, tina__timer_slot *slot, uint32_t *call)
+{
+    uint8_t to_shard = tina_handle_shard(to);
+    if (to_shard >= shard->shared->shard_count)
+        return TINA_INVALID;
+    if (tina__route_is_down(shard, to_shard))
+        return TINA_SHARD_DOWN;
+    tina__peer *peer = &shard->p.peers[to_shard];
+    uint32_t index = tina__pool_take(&peer->place_pool);
+    if (index == TINA__NONE)
+        return TINA_CHANNEL_FULL;
+    tina_message *message = tina__spsc_claim(peer->out);
+    if (message == NULL) {
+        tina__pool_give_hot(&peer->place_pool, index);
+        return TINA_CHANNEL_FULL;
+    }
+    tina__place *place = &peer->places[index];
+    place->sequence++;
+    place->state = TINA__PLACE_WAITING;
+    place->timer = slot->node.owner;
+    slot->place = index;
+    *call = tina__call_make(index, place->sequence);
+    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, *call);
+    tina__count(shard, sent_remote);
+    tina__route_written(shard, to_shard);
+    return TINA_OK;
+}
+
+tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_handle to, tina_tag tag, const void *payload,
+                             size_t size, uint64_t timeout_ns, uint32_t *index)
+{
+    *index = tina__timer_take(shard, caller, TINA__TIMER_CALL);
+    if (*index == TINA__NONE)
+        return TINA_POOL_EXHAUSTED;
+    tina__timer_slot *slot = tina__timer_at(shard, *index);
+    slot->target = to;
+    tina_handle source = slot->destination;
+    uint32_t call = tina__call_make(*index, shard->p.timer_generations[*index]);
+    tina_status status;
+    if (tina_handle_shard(to) == shard->id)
+        status = request_here(shard, source, to, tag, payload, size, call);
+    else
+        status = request_there(shard, source, to, tag, payload, size, slot, &call);
+    if (status != TINA_OK) {
+        tina__timer_unlink(shard, *index);
+        tina__timer_free(shard, *index);
+        return status;
+    }
+    slot->correlation = call;
+    if (timeout_ns == 0)
+        timeout_ns = TINA__CALL_TIMEOUT_DEFAULT_NS;
+    tina__timer_wheel_start(shard->p.wheel, &slot->node, tina__add_saturating(shard->now_ns, timeout_ns));
+    tina__count(shard, calls);
+    return TINA_OK;
+}
+
+uint32_t tina__call_number(const tina__shard *shard, uint32_t slot) { return tina__timer_at(shard, slot)->correlation; }
+
+/* ---- Answering ------------------------------------------------------------------- */
+
+/* What this isolate owes that caller: its index, or NONE. */
+static uint32_t owed_find(const tina__shard *shard, const tina__isolate *callee, tina_caller caller)
+{
+    uint8_t from = tina_handle_shard(caller.source);
+    if (from >= shard->shared->shard_count)
+        return TINA__NONE;
+    const tina__peer *peer = from == shard->id ? NULL : &shard->p.peers[from];
+    uint32_t place_count = peer == NULL ? shard->p.timer_count : peer->out->answer_capacity;
+    if (tina__call_place(caller.correlation) >= place_count)
+        return TINA__NONE;
+    uint32_t index = owed_index(peer, caller.correlation);
+    const tina__owed *owed = &shard->p.owed[index];
+    if (owed->isolate != tina__isolate_index(shard, callee) || owed->call != caller.correlation ||
+        !tina_handle_equal(owed->source, caller.source))
+        return TINA__NONE;
+    return index;
+}
+
+tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_caller caller, tina_tag tag,
+                             const void *payload, size_t size)
+{
+    uint32_t index = owed_find(shard, callee, caller);
+    if (index == TINA__NONE)
+        return TINA_STALE_HANDLE;
+    owed_remove(shard, index);
+    tina__count(shard, replies);
+    tina_handle self = tina__isolate_handle(shard, callee);
+    uint8_t to_shard = tina_handle_shard(caller.source);
+    if (to_shard == shard->id) {
+        slot_answer(shard, index, self, tag, TINA__MESSAGE_COUNTED, payload, size);
+        tina__count(shard, sent_local);
+        return TINA_OK;
+    }
+    tina_message *message = answer_claim(shard, to_shard, caller.correlation, tag);
+    message->source = self;
+    message->destination = caller.source;
+    message->flags |= TINA__MESSAGE_COUNTED;
+    message->size = (uint16_t)size;
+    if (size != 0)
+        memcpy(message->payload, payload, size);
+    tina__count(shard, sent_remote);
+    tina__route_written(shard, to_shard);
+    return TINA_OK;
+}
+
+void tina__owed_end(tina__shard *shard, tina__isolate *callee)
+{
+    while (callee->owed != TINA__NONE) {
+        uint32_t index = callee->owed;
+        tina__owed *owed = &shard->p.owed[index];
+        uint8_t to_shard = tina_handle_shard(owed->source);
+        owed_remove(shard, index);
+        if (to_shard == shard->id)
+            slot_fail(shard, index, TINA_STALE_HANDLE);
+        else
+            answer_failure(shard, to_shard, owed->call, TINA_STALE_HANDLE);
+    }
+}
+
+/* ---- From the channels --------------------------------------------------------------- */
+
+static void place_free(tina__peer *peer, uint32_t index)
+{
+    tina__assert(peer->places[index].state != TINA__PLACE_FREE);
+    peer->places[index].state = TINA__PLACE_FREE;
+    tina__pool_give(&peer->place_pool, index);
+}
+
+/* False: the channel is full. */
+static bool withdraw(tina__shard *shard, tina__peer *peer, uint32_t index)
+{
+    tina__place *place = &peer->places[index];
+    tina_message *message = tina__spsc_claim(peer->out);
+    if (message == NULL)
+        return false;
+    tina_handle none = {0};
+    uint32_t call = tina__call_make(index, place->sequence);
+    tina__route_fill(message, none, none, TINA_TAG_CALL_FAILED, NULL, 0, TINA__MESSAGE_WITHDRAWN, call);
+    tina__route_written(shard, (uint32_t)(peer - shard->p.peers));
+    place->state = TINA__PLACE_WITHDRAWN;
+    return true;
+}
+
+static void send_withdrawals_to(tina__shard *shard, uint32_t to_shard)
+{
+    tina__peer *peer = &shard->p.peers[to_shard];
+    while (peer->lapsed_head != TINA__NONE) {
+        uint32_t index = peer->lapsed_head;
+        uint32_t next = peer->places[index].link;
+        if (peer->places[index].state == TINA__PLACE_ANSWERED)
+            place_free(peer, index);
+        else if (!withdraw(shard, peer, index))
+            return;
+        peer->lapsed_head = next;
+    }
+    shard->lapsed[to_shard / 64] &= ~(1ull << (to_shard % 64));
+}
+
+void tina__call_answered(tina__shard *shard, tina__peer *peer, const tina_message *answer)
+{
+    uint32_t index = tina__call_place(answer->correlation);
+    tina__assert(index < peer->in->answer_capacity);
+    tina__place *place = &peer->places[index];
+    tina__assert(answer->correlation == tina__call_make(index, place->sequence));
+    uint16_t counted = answer->flags & TINA__MESSAGE_COUNTED;
+    if (place->state == TINA__PLACE_WAITING) {
+        slot_answer(shard, place->timer, answer->source, answer->tag, counted, answer->payload, answer->size);
+    } else if (counted) {
+        tina__count(shard, arrived_stale);
+        tina__count(shard, replies_late);
+    }
+    if (place->state == TINA__PLACE_LAPSED)
+        place->state = TINA__PLACE_ANSWERED; /* the list that it is in gives it back */
+    else
+        place_free(peer, index);
+}
+
+void tina__call_send_withdrawals(tina__shard *shard)
+{
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++) {
+        for (uint64_t bits = shard->lapsed[word]; bits != 0; bits &= bits - 1)
+            send_withdrawals_to(shard, word * 64 + tina__lowest_bit(bits));
+    }
+}
+
+void tina__call_withdrawn(tina__shard *shard, tina__peer *peer, const tina_message *withdrawal)
+{
+    uint32_t index = owed_index(peer, withdrawal->correlation);
+    tina__assert(index < shard->p.owed_count);
+    const tina__owed *owed = &shard->p.owed[index];
+    if (owed->isolate == TINA__NONE || owed->call != withdrawal->correlation)
+        return; /* answered: it is on its way */
+    owed_remove(shard, index);
+    answer_failure(shard, (uint8_t)(peer - shard->p.peers), withdrawal->correlation, TINA_TIMED_OUT);
+}
+
+void tina__call_refused(tina__shard *shard, tina__peer *peer, const tina_message *request, tina_status status)
+{
+    answer_failure(shard, (uint8_t)(peer - shard->p.peers), request->correlation, status);
+}

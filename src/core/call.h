@@ -1,0 +1,60 @@
+/*
+ * Calls and their answers. The shard's thread alone.
+ *
+ * The caller's side of a call is a timer slot, which becomes the mail that
+ * answers it. The callee's side is an owed record, linked to whoever has not
+ * answered yet, so that its end fails the call at once. A call to another shard
+ * holds a place in the channel back until its answer has come through it: a
+ * reply, a failure, or, after a timeout, the word that the place is free. So an
+ * answer always finds room, and a place is never used twice.
+ *
+ *   caller's shard                         callee's shard
+ *   slot + place taken, request sent  -->  mail; owed
+ *                                     <--  answer in the place's room; owed no more
+ *   place free, slot is mail
+ *
+ *   timed out: slot is mail; place
+ *   lapsed, withdrawal sent           -->  owed? no more, and an answer that says so; otherwise one is on its way
+ *   place free                        <--
+ *
+ * Invariant: a place is in use exactly while an answer to it may still come.
+ */
+#ifndef TINA__CORE_CALL_H
+#define TINA__CORE_CALL_H
+
+#include "core/shard.h"
+
+#define TINA__CALL_TIMEOUT_DEFAULT_NS 5000000000u
+
+/* Sends a request. TINA_OK: *slot is the call's timer slot. Otherwise as tina_call_start, and nothing happened. */
+tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_handle to, tina_tag tag, const void *payload,
+                             size_t size, uint64_t timeout_ns, uint32_t *slot);
+
+/* What its answer will carry. */
+uint32_t tina__call_number(const tina__shard *shard, uint32_t slot);
+
+/* Answers a call. TINA_OK; TINA_STALE_HANDLE: nothing is owed to that caller by this isolate. */
+tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_caller caller, tina_tag tag,
+                             const void *payload, size_t size);
+
+/* The call ends without a reply: its slot becomes a TINA_TAG_CALL_FAILED. */
+void tina__call_fail(tina__shard *shard, uint32_t slot, tina_status status);
+
+/* The caller has ended: the call is forgotten, its slot is free. */
+void tina__call_abandon(tina__shard *shard, uint32_t slot);
+
+/* A request became mail: from now on its receiver owes the answer. peer: NULL for this shard's own. */
+void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request);
+
+/* The callee has ended: its callers are told. */
+void tina__owed_end(tina__shard *shard, tina__isolate *callee);
+
+/* From channels: an answer; a withdrawal; a request that was refused on arrival. */
+void tina__call_answered(tina__shard *shard, tina__peer *peer, const tina_message *answer);
+void tina__call_withdrawn(tina__shard *shard, tina__peer *peer, const tina_message *withdrawal);
+void tina__call_refused(tina__shard *shard, tina__peer *peer, const tina_message *request, tina_status status);
+
+/* Sends the withdrawals that are due, as far as the channels have room. */
+void tina__call_send_withdrawals(tina__shard *shard);
+
+#endif

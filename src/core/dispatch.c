@@ -1,0 +1,345 @@
+#include "core/dispatch.h"
+
+#include "core/effect.h"
+#include "core/mailbox.h"
+#include "core/reactor.h"
+#include "core/route.h"
+#include "core/stats.h"
+#include "core/supervise.h"
+#include "core/timers.h"
+
+#include <string.h>
+
+/* ---- Who is next ---------------------------------------------------------------------- */
+
+/* The first ready type at or behind the cursor in the words from its own on, or NULL. */
+static tina__type *next_in_order(tina__shard *shard, uint32_t *cursor)
+{
+    uint64_t mask = ~0ull << (*cursor % 64);
+    for (uint32_t word = *cursor / 64; word < TINA__DOORBELL_WORDS; word++, mask = ~0ull) {
+        uint64_t ready = shard->ready[word] & ~shard->exhausted[word] & mask;
+        if (ready != 0) {
+            *cursor = word * 64 + tina__lowest_bit(ready);
+            return &shard->p.types[*cursor];
+        }
+    }
+    return NULL;
+}
+
+/* The type whose turn it is, or NULL: none is ready with budget left. */
+static tina__type *next_type(tina__shard *shard, uint32_t *cursor)
+{
+    if (__builtin_expect(shard->ready_summary <= 1 && *cursor < 64, 1)) {
+        /* All that is ready lies in the first word: without a branch on whether the turn wraps. */
+        uint64_t ready = shard->ready[0] & ~shard->exhausted[0];
+        uint64_t ahead = ready & (~0ull << *cursor);
+        if (ready == 0)
+            return NULL;
+        *cursor = tina__lowest_bit(ahead != 0 ? ahead : ready);
+        return &shard->p.types[*cursor];
+    }
+    tina__type *type = next_in_order(shard, cursor);
+    if (type == NULL) {
+        *cursor = 0;
+        type = next_in_order(shard, cursor);
+    }
+    return type;
+}
+
+static tina__isolate *pop_ready(tina__shard *shard, tina__type *type)
+{
+    tina__isolate *isolate = &type->isolates[type->ready_head];
+    type->ready_head = isolate->ready_next;
+    if (type->ready_head == TINA__NONE) {
+        uint32_t word = type->id / 64;
+        shard->ready[word] &= ~(1ull << (type->id % 64));
+        if (shard->ready[word] == 0)
+            shard->ready_summary &= ~(1ull << word);
+    } else {
+        /* What runs next is known: its line, its struct. */
+        __builtin_prefetch(&type->isolates[type->ready_head]);
+        __builtin_prefetch(tina__isolate_self(type, type->ready_head));
+    }
+    return isolate;
+}
+
+static void spend_budget(tina__shard *shard, tina__type *type)
+{
+    if (type->budget_tick != shard->tick) {
+        type->budget_tick = shard->tick;
+        type->budget = type->budget_per_tick;
+    }
+    if (--type->budget == 0) {
+        shard->exhausted[type->id / 64] |= 1ull << (type->id % 64);
+        shard->has_exhausted = true;
+    }
+}
+
+/* ---- With which message ------------------------------------------------------------------ */
+
+static const tina_message *make_notice(tina_ctx *frame, tina_tag tag)
+{
+    tina_message *notice = &frame->shard->notice;
+    *notice = (tina_message){.destination = frame->self, .tag = tag};
+    return notice;
+}
+
+static const tina_message *refused_message(tina_ctx *frame)
+{
+    const tina__isolate *isolate = frame->isolate;
+    tina_message *notice = &frame->shard->notice;
+    make_notice(frame, isolate->refused_tag);
+    tina_status status = (tina_status)(isolate->awaited & 0xFF);
+    if (isolate->refused_tag == TINA_TAG_CALL_FAILED) {
+        notice->size = sizeof status;
+        memcpy(notice->payload, &status, sizeof status);
+        return notice;
+    }
+    notice->size = sizeof notice->io;
+    notice->io.status = (uint16_t)status;
+    uint32_t index = isolate->awaited >> 8;
+    if (index != TINA__REFUSED_NO_FD)
+        notice->io.fd = tina__descriptor_handle(frame->shard, index);
+    return notice;
+}
+
+static const tina_message *done_message(tina_ctx *frame, uint32_t node)
+{
+    frame->mail = node;
+    if (node >= frame->shard->p.operation_count) {
+        frame->mail_kind = TINA__MAIL_CLOSE;
+        return tina__descriptor_closed_message(frame->shard, node, frame->self);
+    }
+    frame->mail_kind = TINA__MAIL_OPERATION;
+    return &frame->shard->p.operations[node].message;
+}
+
+static const tina_message *timer_message(tina_ctx *frame, uint32_t index)
+{
+    frame->mail = index;
+    frame->mail_kind = TINA__MAIL_TIMER;
+    tina__timer_delivered(frame->shard, index - frame->shard->p.message_count);
+    return &frame->shard->p.mail[index];
+}
+
+/* What the isolate was parked for. */
+static const tina_message *awaited_message(tina_ctx *frame)
+{
+    tina__isolate *isolate = frame->isolate;
+    isolate->flags &= (uint8_t)~TINA__ISOLATE_WOKEN;
+    switch (isolate->state) {
+    case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
+    case TINA__ISOLATE_IN_CALL: return timer_message(frame, isolate->awaited + frame->shard->p.message_count);
+    case TINA__ISOLATE_REFUSED: return refused_message(frame);
+    default: return make_notice(frame, TINA_TAG_RESUME);
+    }
+}
+
+static const tina_message *next_message(tina_ctx *frame)
+{
+    tina__isolate *isolate = frame->isolate;
+    tina__shard *shard = frame->shard;
+    if (isolate->flags & TINA__ISOLATE_WOKEN)
+        return awaited_message(frame);
+    if (isolate->done_tail != TINA__NONE && isolate->state == TINA__ISOLATE_RECEIVING)
+        return done_message(frame, tina__done_pop(shard, isolate));
+    if (isolate->flags & TINA__ISOLATE_SHUTDOWN) {
+        isolate->flags &= (uint8_t)~TINA__ISOLATE_SHUTDOWN;
+        return make_notice(frame, TINA_TAG_SHUTDOWN);
+    }
+    if (isolate->state != TINA__ISOLATE_RECEIVING)
+        return NULL;
+    uint32_t index = tina__mailbox_pop(shard, isolate);
+    if (index == TINA__NONE)
+        return NULL;
+    if (index >= shard->p.message_count)
+        return timer_message(frame, index);
+    frame->mail = index;
+    frame->mail_kind = TINA__MAIL_MESSAGE;
+    return &shard->p.mail[index];
+}
+
+/* The handler is done with its message. */
+static void release_mail(tina_ctx *frame)
+{
+    tina__shard *shard = frame->shard;
+    switch (frame->mail_kind) {
+    case TINA__MAIL_MESSAGE:
+        tina__count(shard, delivered);
+        tina__message_release(shard, frame->mail);
+        break;
+    case TINA__MAIL_TIMER:
+        if (shard->p.mail[frame->mail].flags & TINA__MESSAGE_COUNTED)
+            tina__count(shard, delivered);
+        tina__timer_handled(shard, frame->mail - shard->p.message_count);
+        break;
+    case TINA__MAIL_OPERATION: tina__operation_handled(shard, frame->mail); break;
+    case TINA__MAIL_CLOSE: tina__descriptor_handled(shard, frame->mail); break;
+    default: break;
+    }
+    frame->mail_kind = TINA__MAIL_NONE;
+}
+
+/* ---- Frames --------------------------------------------------------------------------------- */
+
+static tina_ctx *frame_enter(tina__shard *shard, tina__isolate *isolate)
+{
+    tina__assert(shard->depth <= TINA__INIT_DEPTH_MAX);
+    tina_ctx *frame = &shard->frames[shard->depth++];
+    frame->shard = shard;
+    frame->isolate = isolate;
+    frame->type = &shard->p.types[isolate->type];
+    frame->self = tina__isolate_handle(shard, isolate);
+    frame->message = NULL;
+    frame->mail_kind = TINA__MAIL_NONE;
+    frame->is_begun = false;
+    frame->os_error = 0;
+    frame->staged = TINA__NONE;
+    frame->stage_first = shard->stage_used;
+    frame->scratch_first = shard->scratch_used;
+    return frame;
+}
+
+/* What was made and not returned never happened. */
+static void frame_leave(tina_ctx *frame)
+{
+    tina__shard *shard = frame->shard;
+    if (frame->is_begun)
+        tina__route_abandon(frame);
+    if (frame->staged != TINA__NONE)
+        tina__operations_unstage_all(frame);
+    shard->stage_used = frame->stage_first;
+    shard->scratch_used = frame->scratch_first;
+    shard->depth--;
+}
+
+static void yielded_push(tina__shard *shard, tina__isolate *isolate)
+{
+    uint32_t index = tina__isolate_index(shard, isolate);
+    isolate->ready_next = TINA__NONE;
+    if (shard->yielded_head == TINA__NONE)
+        shard->yielded_head = index;
+    else
+        shard->p.isolates[shard->yielded_tail].ready_next = index;
+    shard->yielded_tail = index;
+}
+
+/* The isolate is parked; if there is something for it already, it is queued again. */
+static void park(tina__shard *shard, tina__isolate *isolate)
+{
+    if (isolate->state == TINA__ISOLATE_YIELDED) {
+        yielded_push(shard, isolate); /* stays marked as queued */
+        return;
+    }
+    isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
+    tina__isolate_notify(shard, isolate);
+}
+
+static void exit_isolate(tina__shard *shard, tina__isolate *isolate, uint8_t end)
+{
+    uint32_t child = isolate->child;
+    uint16_t group = isolate->group;
+    isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
+    tina__isolate_end(shard, isolate);
+    tina__supervise_exit(shard, child, group, end);
+}
+
+/* ---- Running ---------------------------------------------------------------------------------- */
+
+static void run_handler(tina__shard *shard, tina__isolate *isolate)
+{
+    tina_ctx *frame = frame_enter(shard, isolate);
+    const tina_message *message = next_message(frame);
+    if (message == NULL) { /* only timers that were cancelled */
+        frame_leave(frame);
+        park(shard, isolate);
+        return;
+    }
+    frame->message = message;
+    tina__count(shard, dispatches);
+    tina__type *type = frame->type;
+    tina_effect effect = type->handler(tina__isolate_self(type, tina__isolate_slot(type, isolate)), message, frame);
+    uint8_t end;
+    bool lives = tina__effect_apply(frame, effect, &end);
+    frame_leave(frame);
+    release_mail(frame);
+    if (lives)
+        park(shard, isolate);
+    else
+        exit_isolate(shard, isolate, end);
+}
+
+/* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
+static void bury(tina__type *type, tina__isolate *isolate)
+{
+    isolate->flags = 0;
+    tina__pool_give(&type->pool, tina__isolate_slot(type, isolate));
+}
+
+uint32_t tina__dispatch(tina__shard *shard)
+{
+    uint32_t count = 0;
+    uint32_t cursor = 0;
+    tina__type *type;
+    if (shard->has_exhausted) {
+        memset(shard->exhausted, 0, sizeof shard->exhausted);
+        shard->has_exhausted = false;
+    }
+    while ((type = next_type(shard, &cursor)) != NULL) {
+        spend_budget(shard, type);
+        tina__isolate *isolate = pop_ready(shard, type);
+        count++;
+        if (isolate->flags & TINA__ISOLATE_DEAD) {
+            bury(type, isolate);
+            continue;
+        }
+        run_handler(shard, isolate);
+        if (shard->restart_head != TINA__NONE)
+            tina__supervise_restart(shard);
+        if (shard->wipe.is_wanted)
+            break;
+    }
+    return count;
+}
+
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size, uint8_t *end)
+{
+    tina_ctx *frame = frame_enter(shard, isolate);
+    tina__type *type = frame->type;
+    tina_effect effect = type->init(tina__isolate_self(type, tina__isolate_slot(type, isolate)), args, args_size, frame);
+    bool lives = tina__effect_apply(frame, effect, end);
+    frame_leave(frame);
+    if (lives)
+        park(shard, isolate);
+    else
+        isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
+    return lives;
+}
+
+uint32_t tina__dispatch_resume(tina__shard *shard)
+{
+    uint32_t count = 0;
+    uint32_t index = shard->yielded_head;
+    shard->yielded_head = TINA__NONE;
+    while (index != TINA__NONE) {
+        tina__isolate *isolate = &shard->p.isolates[index];
+        index = isolate->ready_next;
+        isolate->flags |= TINA__ISOLATE_WOKEN;
+        tina__ready_push(shard, &shard->p.types[isolate->type], isolate);
+        count++;
+    }
+    return count;
+}
+
+void tina__dispatch_announce_shutdown(tina__shard *shard)
+{
+    for (uint32_t group = 0; group < TINA__GROUP_COUNT; group++) {
+        uint32_t index = shard->p.groups[group].live_head;
+        while (index != TINA__NONE) {
+            tina__isolate *isolate = &shard->p.isolates[index];
+            isolate->flags |= TINA__ISOLATE_SHUTDOWN;
+            tina__isolate_notify(shard, isolate);
+            index = isolate->live_next;
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/*
+ * Running handlers: who is next, with which message, and what became of it. The
+ * shard's thread alone.
+ *
+ * Types take turns in their order; a type keeps the turn while it has ready
+ * isolates and budget left, and the turns go round until no type has both. Within
+ * a type isolates run in the order in which they became ready, one message a
+ * turn. An isolate gets its finished operations first, then the notice of the
+ * shutdown, then its mail in the order of its arrival.
+ */
+#ifndef TINA__CORE_DISPATCH_H
+#define TINA__CORE_DISPATCH_H
+
+#include "core/shard.h"
+
+/* Runs what is ready, within the budgets. Returns how many handlers ran. */
+uint32_t tina__dispatch(tina__shard *shard);
+
+/* Runs an init in a frame of its own. False: it is to end; *end says how. */
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size, uint8_t *end);
+
+/* Those that yielded in the last tick are ready in this one. Returns how many. */
+uint32_t tina__dispatch_resume(tina__shard *shard);
+
+/* Every live isolate gets the notice of the shutdown. */
+void tina__dispatch_announce_shutdown(tina__shard *shard);
+
+typedef enum tina__end { TINA__END_DONE, TINA__END_CRASH, TINA__END_STOPPED, TINA__END_SHARD } tina__end;
+
+#endif

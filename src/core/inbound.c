@@ -1,0 +1,133 @@
+#include "core/inbound.h"
+
+#include "core/call.h"
+#include "core/mailbox.h"
+#include "core/route.h"
+#include "core/stats.h"
+
+bool tina__inbound_listen(tina__shard *shard)
+{
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
+        shard->pending[word] |= tina__doorbell_take(&shard->public->bell, word);
+    uint64_t control = 1ull << (TINA__DOORBELL_CONTROL % 64);
+    uint64_t *last = &shard->pending[TINA__DOORBELL_CONTROL / 64];
+    bool is_rung = (*last & control) != 0;
+    *last &= ~control;
+    return is_rung;
+}
+
+/* Would a full receiver have room soon? It is about to run, or, where the pool is empty, somebody is. */
+static bool is_worth_waiting(const tina__shard *shard, const tina__isolate *receiver, tina_status status)
+{
+    if (status == TINA_MAILBOX_FULL)
+        return (receiver->flags & TINA__ISOLATE_QUEUED) != 0;
+    return shard->ready_summary != 0;
+}
+
+static void refuse(tina__shard *shard, tina__peer *peer, const tina_message *message, tina_status status)
+{
+    switch (status) {
+    case TINA_MAILBOX_FULL: tina__count(shard, arrived_full); break;
+    case TINA_POOL_EXHAUSTED: tina__count(shard, arrived_exhausted); break;
+    default: tina__count(shard, arrived_stale); break;
+    }
+    if (message->flags & TINA__MESSAGE_CALL)
+        tina__call_refused(shard, peer, message, status);
+}
+
+/* False: the message is to stay where it is. peer: NULL for the inbox. */
+static bool deliver(tina__shard *shard, tina__peer *peer, const tina_message *message, bool may_stall)
+{
+    tina__isolate *receiver = tina__isolate_find(shard, message->destination);
+    if (receiver == NULL) {
+        refuse(shard, peer, message, TINA_STALE_HANDLE);
+        return true;
+    }
+    uint32_t index;
+    tina_status status = tina__mailbox_claim(shard, receiver, &index);
+    if (status != TINA_OK) {
+        if (may_stall && is_worth_waiting(shard, receiver, status))
+            return false;
+        refuse(shard, peer, message, status);
+        return true;
+    }
+    tina_message *mail = &shard->p.mail[index];
+    tina__route_fill(mail, message->source, message->destination, message->tag, message->payload, message->size,
+                     message->flags, message->correlation);
+    if (mail->flags & TINA__MESSAGE_CALL)
+        tina__owed_add(shard, receiver, peer, mail);
+    tina__mailbox_link(shard, receiver, index);
+    return true;
+}
+
+/* False: the message is to stay where it is. */
+static bool take_message(tina__shard *shard, tina__peer *peer, const tina_message *message)
+{
+    if (message->flags & TINA__MESSAGE_ANSWER) {
+        tina__call_answered(shard, peer, message);
+        return true;
+    }
+    if (message->flags & TINA__MESSAGE_WITHDRAWN) {
+        tina__call_withdrawn(shard, peer, message);
+        return true;
+    }
+    if (message->tag == TINA__TAG_VOID)
+        return true;
+    return deliver(shard, peer, message, peer->stalled < TINA__STALL_TICKS_MAX);
+}
+
+/* True: nothing is left in it. */
+static bool drain_channel(tina__shard *shard, tina__peer *peer, uint32_t *count)
+{
+    const tina_message *message;
+    bool is_drained = true;
+    uint32_t before = *count;
+    while ((message = tina__spsc_peek(peer->in)) != NULL) {
+        if (!take_message(shard, peer, message)) {
+            is_drained = false;
+            break;
+        }
+        if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
+            tina__count(shard, received_remote);
+        tina__spsc_take(peer->in);
+        (*count)++;
+    }
+    tina__spsc_release(peer->in);
+    /* The patience is per message that is held back: whatever got through renews it. */
+    if (is_drained || *count != before)
+        peer->stalled = 0;
+    if (!is_drained)
+        peer->stalled++;
+    return is_drained;
+}
+
+static void drain_inbox(tina__shard *shard, uint32_t *count)
+{
+    const tina_message *message;
+    while ((message = tina__mpsc_peek(shard->p.inbox)) != NULL) {
+        tina__count(shard, posted);
+        (void)deliver(shard, NULL, message, false);
+        tina__mpsc_take(shard->p.inbox);
+        (*count)++;
+    }
+}
+
+uint32_t tina__inbound_drain(tina__shard *shard)
+{
+    uint32_t count = 0;
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++) {
+        for (uint64_t bits = shard->pending[word]; bits != 0; bits &= bits - 1) {
+            uint32_t bit = word * 64 + tina__lowest_bit(bits);
+            bool is_drained = true;
+            if (bit == TINA__DOORBELL_INBOX)
+                drain_inbox(shard, &count);
+            else
+                is_drained = drain_channel(shard, &shard->p.peers[bit], &count);
+            if (is_drained)
+                shard->pending[word] &= ~(1ull << (bit % 64));
+            else
+                count++; /* not idle: it is tried again next tick */
+        }
+    }
+    return count;
+}

@@ -1,0 +1,19 @@
+/*
+ * What comes from other shards and from outside, delivered. The shard's thread alone.
+ *
+ * A message is delivered, or refused and counted, or, while its receiver is full
+ * and about to run, left where it is for at most TINA__STALL_TICKS_MAX ticks, so
+ * that pressure reaches the sender instead of loss.
+ */
+#ifndef TINA__CORE_INBOUND_H
+#define TINA__CORE_INBOUND_H
+
+#include "core/shard.h"
+
+/* Takes the doorbell's bits, and whether one of them is the control word's. */
+bool tina__inbound_listen(tina__shard *shard);
+
+/* Drains the channels and the inbox that were rung or held back. Returns how many messages were dealt with. */
+uint32_t tina__inbound_drain(tina__shard *shard);
+
+#endif

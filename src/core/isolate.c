@@ -1,0 +1,175 @@
+#include "core/isolate.h"
+
+#include "core/call.h"
+#include "core/dispatch.h"
+#include "core/log.h"
+#include "core/mailbox.h"
+#include "core/reactor.h"
+#include "core/stats.h"
+#include "core/timers.h"
+#include "core/transfer.h"
+
+#include <string.h>
+
+/* ---- Finding --------------------------------------------------------------------- */
+
+static tina__isolate *find_named(tina__shard *shard, uint32_t name)
+{
+    if (name >= shard->p.name_count || shard->p.names[name] == 0)
+        return NULL;
+    uint32_t isolate = shard->p.children[shard->p.names[name] - 1].isolate;
+    return isolate == TINA__NONE ? NULL : &shard->p.isolates[isolate];
+}
+
+tina__isolate *tina__isolate_find(tina__shard *shard, tina_handle handle)
+{
+    if (tina_handle_shard(handle) != shard->id)
+        return NULL;
+    uint32_t slot = tina__handle_slot(handle);
+    if (tina__handle_is_named(handle))
+        return tina__handle_generation(handle) == 0 ? find_named(shard, slot) : NULL;
+    uint8_t type_id = tina_handle_type(handle);
+    if (type_id >= shard->p.type_count)
+        return NULL;
+    tina__type *type = &shard->p.types[type_id];
+    if (slot >= type->pool.limit)
+        return NULL;
+    tina__isolate *isolate = &type->isolates[slot];
+    if (isolate->generation != tina__handle_generation(handle) || isolate->state == TINA__ISOLATE_FREE)
+        return NULL;
+    return isolate;
+}
+
+tina_handle tina__isolate_handle(tina__shard *shard, const tina__isolate *isolate)
+{
+    const tina__type *type = &shard->p.types[isolate->type];
+    return tina__handle_make(shard->id, isolate->type, tina__isolate_slot(type, isolate), isolate->generation);
+}
+
+/* ---- Its group's list ------------------------------------------------------------- */
+
+static void live_link(tina__shard *shard, tina__isolate *isolate)
+{
+    tina__group *group = &shard->p.groups[isolate->group];
+    uint32_t index = tina__isolate_index(shard, isolate);
+    isolate->live_next = TINA__NONE;
+    isolate->live_previous = group->live_tail;
+    if (group->live_tail == TINA__NONE)
+        group->live_head = index;
+    else
+        shard->p.isolates[group->live_tail].live_next = index;
+    group->live_tail = index;
+    shard->live_count++;
+}
+
+static void live_unlink(tina__shard *shard, tina__isolate *isolate)
+{
+    tina__group *group = &shard->p.groups[isolate->group];
+    if (isolate->live_previous == TINA__NONE)
+        group->live_head = isolate->live_next;
+    else
+        shard->p.isolates[isolate->live_previous].live_next = isolate->live_next;
+    if (isolate->live_next == TINA__NONE)
+        group->live_tail = isolate->live_previous;
+    else
+        shard->p.isolates[isolate->live_next].live_previous = isolate->live_previous;
+    shard->live_count--;
+}
+
+/* ---- Beginning ---------------------------------------------------------------------- */
+
+static tina__isolate *take_slot(tina__shard *shard, const tina__start *start)
+{
+    tina__type *type = &shard->p.types[start->type];
+    uint32_t slot = tina__pool_take(&type->pool);
+    if (slot == TINA__NONE)
+        return NULL;
+    tina__isolate *isolate = &type->isolates[slot];
+    uint32_t generation = isolate->generation == 0 ? 1 : isolate->generation;
+    *isolate = (tina__isolate){
+        .generation = generation,
+        .state = TINA__ISOLATE_STARTING,
+        .flags = TINA__ISOLATE_QUEUED, /* it runs: nothing that comes meanwhile queues it */
+        .type = start->type,
+        .group = start->group,
+        .inbox_head = TINA__NONE,
+        .operations = TINA__NONE,
+        .done_tail = TINA__NONE,
+        .descriptors = TINA__NONE,
+        .timers = TINA__NONE,
+        .awaited = TINA__NONE,
+        .owed = TINA__NONE,
+        .transfers = TINA__NONE,
+        .child = start->child,
+    };
+    memset(tina__isolate_self(type, slot), 0, type->size);
+    return isolate;
+}
+
+tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, tina__isolate **started, uint8_t *end)
+{
+    tina__isolate *isolate = take_slot(shard, start);
+    if (isolate == NULL)
+        return TINA_ARENA_FULL;
+    live_link(shard, isolate);
+    tina__count(shard, spawns);
+    if (start->child != TINA__NONE) /* so that its name works in its own init */
+        shard->p.children[start->child].isolate = tina__isolate_index(shard, isolate);
+    if (start->fd != 0)
+        tina__descriptor_move(shard, start->fd, start->halves, isolate);
+    if (!tina__dispatch_init(shard, isolate, start->args, start->args_size, end)) {
+        tina__isolate *parent = tina__isolate_find(shard, start->parent);
+        if (start->fd != 0 && parent != NULL)
+            tina__descriptor_return(shard, start->fd, start->halves, isolate, parent);
+        tina__isolate_end(shard, isolate);
+        return TINA_INIT_FAILED;
+    }
+    if (shard->state == TINA_SHARD_DRAINING)
+        isolate->flags |= TINA__ISOLATE_SHUTDOWN;
+    tina__isolate_notify(shard, isolate);
+    *started = isolate;
+    return TINA_OK;
+}
+
+/* ---- The end ---------------------------------------------------------------------------- */
+
+/* What it was parked for had come, and it had not run yet: in no list but its own word. */
+static void end_awaited(tina__shard *shard, const tina__isolate *isolate)
+{
+    if ((isolate->flags & TINA__ISOLATE_WOKEN) == 0)
+        return;
+    if (isolate->state == TINA__ISOLATE_IN_CALL) {
+        if (tina__timer_at(shard, isolate->awaited)->flags & TINA__MESSAGE_COUNTED)
+            tina__count(shard, died_with_owner);
+        tina__timer_free(shard, isolate->awaited);
+    } else if (isolate->state == TINA__ISOLATE_IN_IO && isolate->awaited >= shard->p.operation_count) {
+        tina__descriptor_handled(shard, isolate->awaited);
+    }
+}
+
+void tina__isolate_end(tina__shard *shard, tina__isolate *isolate)
+{
+    tina__type *type = &shard->p.types[isolate->type];
+    tina__assert(isolate->state != TINA__ISOLATE_FREE);
+    end_awaited(shard, isolate);
+    isolate->state = TINA__ISOLATE_FREE;
+    isolate->generation = tina__generation_next(isolate->generation);
+    tina__mailbox_clear(shard, isolate);
+    tina__operations_end(shard, isolate);
+    tina__descriptors_end(shard, isolate);
+    tina__timers_end(shard, isolate);
+    tina__owed_end(shard, isolate);
+    tina__transfers_end(shard, isolate);
+    live_unlink(shard, isolate);
+    if (isolate->child != TINA__NONE)
+        shard->p.children[isolate->child].isolate = TINA__NONE;
+    if (type->working_size != 0)
+        *tina__isolate_working(type, tina__isolate_slot(type, isolate)) = 0;
+    tina__count(shard, exits);
+    if (isolate->flags & TINA__ISOLATE_QUEUED) {
+        isolate->flags = TINA__ISOLATE_QUEUED | TINA__ISOLATE_DEAD;
+        return;
+    }
+    isolate->flags = 0;
+    tina__pool_give(&type->pool, tina__isolate_slot(type, isolate));
+}

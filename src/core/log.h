@@ -1,0 +1,22 @@
+/*
+ * Log lines into the shard's ring. Formatted here, written to the outside by the
+ * helper thread. The shard's thread alone; never blocks; what does not fit is
+ * counted.
+ */
+#ifndef TINA__CORE_LOG_H
+#define TINA__CORE_LOG_H
+
+#include "core/shard.h"
+
+#include <stdarg.h>
+
+/* isolate: whose line it is, named in front; NULL: the shard's own. */
+void tina__log(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format, ...)
+    TINA_PRINTF(4, 5);
+void tina__log_arguments(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format,
+                         va_list arguments);
+
+/* Wakes the helper if there are new lines. */
+void tina__log_flush(tina__shard *shard);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * Mailboxes and ready queues: where a message waits, and how its receiver comes
+ * to run. The shard's thread alone.
+ *
+ * Invariant: an isolate that has something to do, and does not run, is queued.
+ */
+#ifndef TINA__CORE_MAILBOX_H
+#define TINA__CORE_MAILBOX_H
+
+#include "core/shard.h"
+
+static inline uint32_t tina__isolate_index(const tina__shard *shard, const tina__isolate *isolate)
+{
+    return (uint32_t)(isolate - shard->p.isolates);
+}
+
+/* Is there something that the isolate, parked as it is, would be woken by? */
+static inline bool tina__isolate_has_work(const tina__isolate *isolate)
+{
+    if ((isolate->flags & (TINA__ISOLATE_WOKEN | TINA__ISOLATE_SHUTDOWN)) != 0)
+        return true;
+    if (isolate->state != TINA__ISOLATE_RECEIVING)
+        return false;
+    return isolate->inbox_head != TINA__NONE || isolate->done_tail != TINA__NONE;
+}
+
+/* Puts the isolate at the end of its type's queue. It is not queued yet. */
+static inline void tina__ready_push(tina__shard *shard, tina__type *type, tina__isolate *isolate)
+{
+    uint32_t slot = tina__isolate_slot(type, isolate);
+    isolate->flags |= TINA__ISOLATE_QUEUED;
+    isolate->ready_next = TINA__NONE;
+    if (type->ready_head == TINA__NONE) {
+        type->ready_head = slot;
+        shard->ready[type->id / 64] |= 1ull << (type->id % 64);
+        shard->ready_summary |= 1ull << (type->id / 64);
+    } else {
+        type->isolates[type->ready_tail].ready_next = slot;
+    }
+    type->ready_tail = slot;
+}
+
+/* Something came for the isolate: queue it, unless it is queued, runs, or is parked for something else. */
+static inline void tina__isolate_notify(tina__shard *shard, tina__isolate *isolate)
+{
+    if ((isolate->flags & TINA__ISOLATE_QUEUED) == 0 && tina__isolate_has_work(isolate))
+        tina__ready_push(shard, &shard->p.types[isolate->type], isolate);
+}
+
+/* What it is parked for has come. */
+static inline void tina__isolate_wake(tina__shard *shard, tina__isolate *isolate)
+{
+    isolate->flags |= TINA__ISOLATE_WOKEN;
+    tina__isolate_notify(shard, isolate);
+}
+
+/* Links a slot of the shard's mail behind what is there. Does not count against the capacity: a timer's, an answer's. */
+static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate, uint32_t index)
+{
+    shard->p.mail[index].link = TINA__NONE;
+    if (isolate->inbox_head == TINA__NONE)
+        isolate->inbox_head = index;
+    else
+        shard->p.mail[isolate->inbox_tail].link = index;
+    isolate->inbox_tail = index;
+    tina__isolate_notify(shard, isolate);
+}
+
+/* Is there room for one more of the users' messages? */
+static inline bool tina__mailbox_has_room(const tina__shard *shard, const tina__isolate *isolate)
+{
+    return isolate->inbox_count < shard->p.types[isolate->type].mailbox_capacity;
+}
+
+/*
+ * Room in the mailbox, and a message to fill: TINA_OK, with its index; the place
+ * is taken. TINA_MAILBOX_FULL; TINA_POOL_EXHAUSTED.
+ */
+static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate *isolate, uint32_t *index)
+{
+    if (!tina__mailbox_has_room(shard, isolate))
+        return TINA_MAILBOX_FULL;
+    *index = tina__pool_take(&shard->messages);
+    if (*index == TINA__NONE)
+        return TINA_POOL_EXHAUSTED;
+    isolate->inbox_count++;
+    return TINA_OK;
+}
+
+/* Takes the first of the mailbox off, past timers that were cancelled. NONE: there is none. */
+uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate);
+
+/* Gives back all mail of an isolate that has ended; users' messages count as died with their owner. */
+void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate);
+
+/* Gives a message of the pool back, with what it carries. */
+void tina__message_release(tina__shard *shard, uint32_t index);
+
+#endif

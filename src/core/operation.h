@@ -1,0 +1,86 @@
+/*
+ * Operations and descriptors, as objects.
+ *
+ * An operation lives from the moment a handler makes it until its completion has
+ * been handled, or, where its isolate ended, until the kernel is done with it. A
+ * descriptor lives from its opening until nothing is under way on it and it is
+ * closed. Both are generational.
+ *
+ * A finished operation waits in its isolate's ring of done nodes. A node is an
+ * operation's index, or, for a close, op_count plus twice the descriptor's plus
+ * the half: so closing needs no operation, and never fails for want of one.
+ */
+#ifndef TINA__CORE_OPERATION_H
+#define TINA__CORE_OPERATION_H
+
+#include "base/bits.h"
+#include "base/handle.h"
+#include "io/backend.h"
+#include "mem/timer_wheel.h"
+
+#include <tina/tina.h>
+
+typedef enum tina__operation_state {
+    TINA__OPERATION_FREE,
+    TINA__OPERATION_STAGED,    /* made by a handler, not yet returned */
+    TINA__OPERATION_SUBMITTED, /* the backend's, or about to be */
+    TINA__OPERATION_STARVED,   /* waits for a buffer to receive into */
+    TINA__OPERATION_DONE,      /* its message waits for its isolate, or is being handled */
+} tina__operation_state;
+
+typedef struct tina__operation {
+    union {
+        tina_message message;             /* DONE */
+        tina_bytes parts[TINA_PARTS_MAX]; /* a send from the isolate's memory, before */
+        uint8_t backend_memory[128];      /* the others, before */
+    };
+    tina__io_request request;
+    tina__timer_node deadline;
+    uint64_t user;
+    uint64_t size;     /* bytes to send in all */
+    uint64_t progress; /* bytes done */
+    uint32_t generation;
+    uint32_t link;           /* the pool's, the staged list's; next of the starved */
+    uint32_t isolate;        /* NONE: it ended, the operation is the runtime's */
+    uint32_t next, previous; /* the isolate's operations */
+    uint32_t done_next;      /* STARVED: previous of the starved */
+    uint32_t descriptor;
+    uint32_t buffer;   /* held, or NONE */
+    uint32_t accepted; /* the descriptor kept for what an accept brings, or NONE */
+    uint32_t child;    /* whose end waits for this one, or NONE */
+    uint16_t stop;     /* tina_status that a cancelled completion gets; 0: not cancelled */
+    tina_tag kind;
+    uint8_t state;      /* tina__operation_state */
+    uint8_t part_count; /* of parts; 0: everything is in the buffer */
+    uint8_t part;
+    uint64_t part_offset;
+    tina_address address; /* connect: to where; accept: from where */
+} tina__operation;
+
+enum { TINA__READ, TINA__WRITE }; /* the halves of a descriptor, as indexes */
+
+typedef enum tina__descriptor_state {
+    TINA__DESCRIPTOR_FREE,
+    TINA__DESCRIPTOR_KEPT, /* for an accept under way */
+    TINA__DESCRIPTOR_OPEN,
+    TINA__DESCRIPTOR_CLOSED, /* a completion of the close waits for its isolate */
+} tina__descriptor_state;
+
+typedef struct tina__descriptor {
+    uint32_t generation;
+    int32_t os_fd;
+    /* By half. One whose owner has gone is over when nothing is under way in it. */
+    uint32_t owner[2];             /* isolate, or NONE */
+    uint32_t next[2], previous[2]; /* the owner's halves: 2 x index + half */
+    uint32_t operation[2];         /* under way, or NONE */
+    tina_handle closer[2];         /* who waits for the close of what it had, or none */
+    uint32_t done_next[2];
+    uint64_t user[2]; /* of a started close */
+    uint32_t link;    /* the pool's */
+    uint32_t child;   /* whose end waits for this one, or NONE */
+    uint8_t state;    /* tina__descriptor_state */
+    uint8_t told;     /* halves whose closer has its completion */
+    uint8_t unused[6];
+} tina__descriptor;
+
+#endif

@@ -1,0 +1,426 @@
+#include "core/reactor.h"
+
+#include "core/buffers.h"
+#include "core/io_ops.h"
+#include "core/mailbox.h"
+#include "core/stats.h"
+#include "core/supervise.h"
+
+static tina__operation *operation_at(const tina__shard *shard, uint32_t index)
+{
+    tina__assert(index < shard->p.operation_count);
+    return &shard->p.operations[index];
+}
+
+static uint32_t index_of(const tina__shard *shard, const tina__operation *operation)
+{
+    return (uint32_t)(operation - shard->p.operations);
+}
+
+/* ---- Making ----------------------------------------------------------------------------- */
+
+static void give_back(tina__shard *shard, tina__operation *operation)
+{
+    tina__assert(operation->state != TINA__OPERATION_FREE);
+    operation->state = TINA__OPERATION_FREE;
+    tina__pool_give(&shard->operations, index_of(shard, operation));
+}
+
+/* A staged one that is not started after all. */
+static void unmake(tina__shard *shard, tina__operation *operation)
+{
+    if (operation->buffer != TINA__NONE)
+        tina__buffer_sent(shard, operation->buffer);
+    give_back(shard, operation);
+}
+
+tina_status tina__operation_make(tina_ctx *frame, const tina_op *op, uint32_t *index)
+{
+    tina__shard *shard = frame->shard;
+    const tina__op_row *row = tina__op_row_of(op->kind);
+    if (row == NULL)
+        return TINA_INVALID;
+    *index = tina__pool_take(&shard->operations);
+    if (*index == TINA__NONE)
+        return TINA_POOL_EXHAUSTED;
+    tina__operation *operation = operation_at(shard, *index);
+    operation->generation = tina__word_generation_next(operation->generation);
+    operation->state = TINA__OPERATION_STAGED;
+    operation->kind = op->kind;
+    operation->user = op->user;
+    operation->request = (tina__io_request){
+        .token = op->fd.bits, /* until it starts: what it is for */
+        .kind = row->backend_kind,
+    };
+    operation->deadline = (tina__timer_node){.owner = *index, .kind = TINA__NODE_OPERATION};
+    operation->deadline.deadline_ns = op->timeout_ns; /* until it starts: how long */
+    operation->size = 0;
+    operation->progress = 0;
+    operation->stop = TINA_OK;
+    operation->buffer = TINA__NONE;
+    operation->accepted = TINA__NONE;
+    operation->child = TINA__NONE;
+    operation->part = 0;
+    operation->part_count = 0;
+    operation->part_offset = 0;
+    tina_status status = row->make(frame, op, operation);
+    if (status != TINA_OK)
+        give_back(shard, operation);
+    return status;
+}
+
+uint32_t tina__operation_unstage(tina_ctx *frame, uint64_t token)
+{
+    const tina__shard *shard = frame->shard;
+    uint32_t *link = &frame->staged;
+    while (*link != TINA__NONE) {
+        tina__operation *operation = operation_at(shard, *link);
+        if (tina__word_make(shard->id, *link, operation->generation) == token) {
+            uint32_t index = *link;
+            *link = operation->link;
+            return index;
+        }
+        link = &operation->link;
+    }
+    return TINA__NONE;
+}
+
+void tina__operations_unstage_all(tina_ctx *frame)
+{
+    while (frame->staged != TINA__NONE) {
+        tina__operation *operation = operation_at(frame->shard, frame->staged);
+        frame->staged = operation->link;
+        unmake(frame->shard, operation);
+    }
+}
+
+/* ---- Starting ------------------------------------------------------------------------------ */
+
+static void link_operation(tina__shard *shard, tina__operation *operation, tina__isolate *isolate)
+{
+    uint32_t index = index_of(shard, operation);
+    operation->isolate = tina__isolate_index(shard, isolate);
+    operation->previous = TINA__NONE;
+    operation->next = isolate->operations;
+    if (isolate->operations != TINA__NONE)
+        operation_at(shard, isolate->operations)->previous = index;
+    isolate->operations = index;
+}
+
+static void unlink_operation(tina__shard *shard, tina__operation *operation)
+{
+    if (operation->previous == TINA__NONE)
+        shard->p.isolates[operation->isolate].operations = operation->next;
+    else
+        operation_at(shard, operation->previous)->next = operation->next;
+    if (operation->next != TINA__NONE)
+        operation_at(shard, operation->next)->previous = operation->previous;
+    operation->isolate = TINA__NONE;
+}
+
+/* Behind what else goes to the backend with this tick. */
+static void queue_request(tina__shard *shard, tina__operation *operation)
+{
+    operation->state = TINA__OPERATION_SUBMITTED;
+    operation->request.next = NULL;
+    *shard->submit_tail = &operation->request;
+    shard->submit_tail = &operation->request.next;
+}
+
+static tina_status check_start(tina__shard *shard, const tina__isolate *isolate, const tina__operation *operation,
+                               const tina__op_row *row, uint32_t *descriptor)
+{
+    uint8_t halves = (uint8_t)(1u << row->half);
+    tina_status status = tina__descriptor_find(shard, isolate, operation->request.token, halves, descriptor);
+    if (status != TINA_OK)
+        return status;
+    return shard->p.descriptors[*descriptor].operation[row->half] == TINA__NONE ? TINA_OK : TINA_BUSY;
+}
+
+tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, uint32_t index)
+{
+    tina__operation *operation = operation_at(shard, index);
+    tina__assert(operation->state == TINA__OPERATION_STAGED);
+    const tina__op_row *row = tina__op_row_of(operation->kind);
+    uint32_t descriptor;
+    tina_status status = check_start(shard, isolate, operation, row, &descriptor);
+    if (status == TINA_OK)
+        status = row->start(shard, operation);
+    if (status != TINA_OK) {
+        unmake(shard, operation);
+        return status;
+    }
+    operation->descriptor = descriptor;
+    operation->request.token = tina__word_make(shard->id, index, operation->generation);
+    operation->request.slot = descriptor;
+    operation->request.os_fd = shard->p.descriptors[descriptor].os_fd;
+    shard->p.descriptors[descriptor].operation[row->half] = index;
+    link_operation(shard, operation, isolate);
+    queue_request(shard, operation);
+    shard->operations_under_way++;
+    tina__count(shard, io_submitted);
+    uint64_t timeout_ns = operation->deadline.deadline_ns;
+    if (timeout_ns != 0 && timeout_ns != TINA_NONE_NS)
+        tina__timer_wheel_start(shard->p.wheel, &operation->deadline, tina__add_saturating(shard->now_ns, timeout_ns));
+    return TINA_OK;
+}
+
+/* ---- Receives that wait for a buffer --------------------------------------------------------- */
+
+/* link: the next; done_next: the previous. */
+static void starved_push(tina__shard *shard, tina__operation *operation)
+{
+    uint32_t index = index_of(shard, operation);
+    operation->state = TINA__OPERATION_STARVED;
+    operation->link = TINA__NONE;
+    operation->done_next = shard->starved_tail;
+    if (shard->starved_tail == TINA__NONE)
+        shard->starved_head = index;
+    else
+        operation_at(shard, shard->starved_tail)->link = index;
+    shard->starved_tail = index;
+}
+
+static void starved_remove(tina__shard *shard, tina__operation *operation)
+{
+    if (operation->done_next == TINA__NONE)
+        shard->starved_head = operation->link;
+    else
+        operation_at(shard, operation->done_next)->link = operation->link;
+    if (operation->link == TINA__NONE)
+        shard->starved_tail = operation->done_next;
+    else
+        operation_at(shard, operation->link)->done_next = operation->done_next;
+}
+
+/* As many of them as there are buffers with the backend get another try, the longest waiting first. */
+static void feed_starved(tina__shard *shard)
+{
+    uint32_t lent = tina__buffers_lend(shard);
+    while (lent-- != 0 && shard->starved_head != TINA__NONE) {
+        tina__operation *operation = operation_at(shard, shard->starved_head);
+        starved_remove(shard, operation);
+        queue_request(shard, operation);
+    }
+}
+
+/* ---- Finishing -------------------------------------------------------------------------------- */
+
+void tina__done_push(tina__shard *shard, tina__isolate *isolate, uint32_t node)
+{
+    uint32_t *next = tina__done_next(shard, node);
+    if (isolate->done_tail == TINA__NONE) {
+        *next = node;
+    } else {
+        uint32_t *tail_next = tina__done_next(shard, isolate->done_tail);
+        *next = *tail_next;
+        *tail_next = node;
+    }
+    isolate->done_tail = node;
+    tina__isolate_notify(shard, isolate);
+}
+
+uint32_t tina__done_pop(tina__shard *shard, tina__isolate *isolate)
+{
+    uint32_t *tail_next = tina__done_next(shard, isolate->done_tail);
+    uint32_t first = *tail_next;
+    if (first == isolate->done_tail)
+        isolate->done_tail = TINA__NONE;
+    else
+        *tail_next = *tina__done_next(shard, first);
+    return first;
+}
+
+/* The status that the isolate sees: a cancelled operation tells who cancelled it. */
+static tina_status final_status(const tina__operation *operation, const tina__io_completion *completion)
+{
+    tina_status status = (tina_status)completion->status;
+    if (operation->stop != TINA_OK && (status == TINA_CANCELLED || status == TINA_BUSY))
+        return (tina_status)operation->stop;
+    return status;
+}
+
+static void count_completion(tina__shard *shard, tina_status status)
+{
+    tina__count(shard, io_completed);
+    if (status == TINA_CANCELLED || status == TINA_TIMED_OUT)
+        tina__count(shard, io_cancelled);
+    else if (status != TINA_OK && status != TINA_CLOSED)
+        tina__count(shard, io_failed);
+}
+
+/* The message that its isolate gets. It lies where the backend's memory was. */
+static void write_message(tina__shard *shard, tina__operation *operation, const tina_io_result *result)
+{
+    const tina__isolate *isolate = &shard->p.isolates[operation->isolate];
+    operation->message = (tina_message){
+        .destination = tina__isolate_handle(shard, isolate),
+        .tag = operation->kind,
+        .size = sizeof operation->message.io,
+    };
+    operation->message.io = *result;
+}
+
+static void deliver(tina__shard *shard, tina__operation *operation)
+{
+    tina__isolate *isolate = &shard->p.isolates[operation->isolate];
+    uint32_t index = index_of(shard, operation);
+    operation->state = TINA__OPERATION_DONE;
+    if (isolate->state == TINA__ISOLATE_IN_IO && isolate->awaited == index)
+        tina__isolate_wake(shard, isolate);
+    else
+        tina__done_push(shard, isolate, index);
+}
+
+/* The operation is over: its descriptor is free for the next, what it brought goes to its isolate or is reclaimed. */
+static void finish(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion)
+{
+    const tina__op_row *row = tina__op_row_of(operation->kind);
+    tina__isolate *owner = operation->isolate == TINA__NONE ? NULL : &shard->p.isolates[operation->isolate];
+    tina__timer_wheel_cancel(shard->p.wheel, &operation->deadline);
+    tina_io_result result = {
+        .size = completion->size,
+        .fd = tina__descriptor_handle(shard, operation->descriptor),
+        .user = operation->user,
+        .os_error = completion->os_error,
+        .status = (uint16_t)final_status(operation, completion),
+    };
+    row->finish(shard, operation, completion, owner, &result);
+    shard->p.descriptors[operation->descriptor].operation[row->half] = TINA__NONE;
+    shard->operations_under_way--;
+    count_completion(shard, (tina_status)result.status);
+    uint32_t descriptor = operation->descriptor;
+    uint32_t child = operation->child;
+    if (owner != NULL) {
+        write_message(shard, operation, &result);
+        deliver(shard, operation);
+    } else {
+        tina__count(shard, io_late);
+        give_back(shard, operation);
+    }
+    tina__descriptor_settle(shard, descriptor);
+    tina__supervise_release(shard, child);
+}
+
+static void complete(tina__shard *shard, const tina__io_completion *completion)
+{
+    uint32_t index = tina__word_index(completion->token);
+    tina__operation *operation = operation_at(shard, index);
+    tina__assert(operation->state == TINA__OPERATION_SUBMITTED);
+    tina__assert(operation->generation == tina__word_generation(completion->token));
+    if (completion->buffer != TINA__BUFFER_NONE)
+        tina__buffer_received(shard, completion->buffer);
+    if (operation->kind == TINA_IO_RECV && completion->status == TINA_BUSY && operation->stop == TINA_OK) {
+        starved_push(shard, operation);
+        return;
+    }
+    if (tina__op_row_of(operation->kind)->advance(shard, operation, completion) && operation->stop == TINA_OK) {
+        queue_request(shard, operation);
+        return;
+    }
+    finish(shard, operation, completion);
+}
+
+/* ---- Ending them early --------------------------------------------------------------------------- */
+
+static void hand_over(tina__shard *shard)
+{
+    if (shard->submit_head == NULL)
+        return;
+    tina__io_request *requests = shard->submit_head;
+    shard->submit_head = NULL;
+    shard->submit_tail = &shard->submit_head;
+    shard->api->submit(shard->backend, requests);
+}
+
+void tina__operation_cancel(tina__shard *shard, uint32_t index, tina_status stop)
+{
+    tina__operation *operation = operation_at(shard, index);
+    if (operation->stop != TINA_OK)
+        return; /* under way already */
+    operation->stop = (uint16_t)stop;
+    if (operation->state == TINA__OPERATION_STARVED) {
+        starved_remove(shard, operation);
+        tina__io_completion completion = {.buffer = TINA__BUFFER_NONE, .os_fd = -1, .status = TINA_CANCELLED};
+        finish(shard, operation, &completion);
+        return;
+    }
+    tina__assert(operation->state == TINA__OPERATION_SUBMITTED);
+    hand_over(shard); /* only what the backend has can be cancelled */
+    shard->api->cancel(shard->backend, &operation->request);
+}
+
+void tina__operation_deadline(tina__shard *shard, uint32_t index) { tina__operation_cancel(shard, index, TINA_TIMED_OUT); }
+
+void tina__descriptor_cancel(tina__shard *shard, tina__isolate *isolate, uint64_t fd, uint8_t halves)
+{
+    for (uint32_t half = TINA__READ; half <= TINA__WRITE; half++) {
+        uint32_t index;
+        if ((halves & (1u << half)) == 0 ||
+            tina__descriptor_find(shard, isolate, fd, (uint8_t)(1u << half), &index) != TINA_OK)
+            continue;
+        uint32_t operation = shard->p.descriptors[index].operation[half];
+        if (operation != TINA__NONE)
+            tina__operation_cancel(shard, operation, TINA_CANCELLED);
+    }
+}
+
+/* A finished operation is not needed any more: its buffer, its slot. */
+static void reclaim_done(tina__shard *shard, tina__operation *operation)
+{
+    if (operation->buffer != TINA__NONE)
+        tina__buffer_drop(shard, operation->buffer);
+    operation->buffer = TINA__NONE;
+    unlink_operation(shard, operation);
+    give_back(shard, operation);
+}
+
+void tina__operation_handled(tina__shard *shard, uint32_t index) { reclaim_done(shard, operation_at(shard, index)); }
+
+void tina__operations_end(tina__shard *shard, tina__isolate *isolate)
+{
+    while (isolate->done_tail != TINA__NONE) {
+        uint32_t node = tina__done_pop(shard, isolate);
+        if (node >= shard->p.operation_count)
+            tina__descriptor_handled(shard, node);
+    }
+    while (isolate->operations != TINA__NONE) {
+        uint32_t index = isolate->operations;
+        tina__operation *operation = operation_at(shard, index);
+        if (operation->state == TINA__OPERATION_DONE) {
+            reclaim_done(shard, operation); /* an accepted descriptor is the isolate's, and ends with those */
+            continue;
+        }
+        unlink_operation(shard, operation);
+        operation->child = isolate->child;
+        tina__supervise_hold(shard, isolate->child);
+        tina__operation_cancel(shard, index, TINA_CANCELLED);
+    }
+}
+
+/* ---- The turn -------------------------------------------------------------------------------------- */
+
+uint32_t tina__reactor_collect(tina__shard *shard)
+{
+    if (shard->api == NULL)
+        return 0;
+    tina__io_completion completions[TINA__COLLECT_MAX];
+    uint32_t total = 0;
+    uint32_t count;
+    do {
+        count = shard->api->collect(shard->backend, completions, TINA__COLLECT_MAX);
+        for (uint32_t i = 0; i < count; i++)
+            complete(shard, &completions[i]);
+        total += count;
+    } while (count == TINA__COLLECT_MAX && total < shard->p.operation_count);
+    return total;
+}
+
+uint32_t tina__reactor_submit(tina__shard *shard)
+{
+    feed_starved(shard);
+    if (shard->submit_head == NULL)
+        return 0;
+    hand_over(shard);
+    return 1;
+}

@@ -1,0 +1,255 @@
+#include "core/shard.h"
+
+#include "core/buffers.h"
+#include "core/call.h"
+#include "core/dispatch.h"
+#include "core/inbound.h"
+#include "core/log.h"
+#include "core/reactor.h"
+#include "core/route.h"
+#include "core/stats.h"
+#include "core/supervise.h"
+#include "core/timers.h"
+
+#define REUSE_DISTANCE 1024 /* freed slots that wait before one is used again, of everything that has generations */
+
+/* ---- Making ------------------------------------------------------------------------------ */
+
+static void init_types(tina__shard *shard)
+{
+    for (uint32_t i = 0; i < shard->p.type_count; i++) {
+        tina__type *type = &shard->p.types[i];
+        tina__pool_init(&type->pool, type->isolates, sizeof(tina__isolate), offsetof(tina__isolate, ready_next),
+                        type->pool.limit, REUSE_DISTANCE);
+        type->ready_head = TINA__NONE;
+        type->ready_tail = TINA__NONE;
+    }
+}
+
+static void init_pools(tina__shard *shard)
+{
+    const tina__shard_parts *p = &shard->p;
+    tina__pool_init(&shard->messages, p->mail, sizeof(tina_message), offsetof(tina_message, link), p->message_count, 0);
+    tina__pool_init(&shard->timers, p->mail + p->message_count, sizeof(tina__timer_slot), offsetof(tina__timer_slot, link),
+                    p->timer_count, REUSE_DISTANCE);
+    tina__pool_init(&shard->operations, p->operations, sizeof(tina__operation), offsetof(tina__operation, link),
+                    p->operation_count, REUSE_DISTANCE);
+    tina__pool_init(&shard->descriptors, p->descriptors, sizeof(tina__descriptor), offsetof(tina__descriptor, link),
+                    p->descriptor_count, REUSE_DISTANCE);
+    tina__pool_init(&shard->buffers, p->buffer_links, sizeof(uint32_t), 0, p->buffer_count, 0);
+    tina__pool_init(&shard->transfers, p->transfer_records, sizeof(tina__transfer_record),
+                    offsetof(tina__transfer_record, link), p->transfer_count, REUSE_DISTANCE);
+    for (uint32_t i = 0; i < p->owed_count; i++)
+        p->owed[i].isolate = TINA__NONE;
+}
+
+/* The records behind the static children's are for spawned ones. */
+static void init_children(tina__shard *shard)
+{
+    uint32_t static_count = shard->p.groups[TINA__GROUP_ROOT].static_count;
+    tina__pool_init(&shard->child_pool, shard->p.children, sizeof(tina__child_record), offsetof(tina__child_record, link),
+                    shard->p.child_count, 0);
+    for (uint32_t i = 0; i < static_count; i++)
+        (void)tina__pool_take(&shard->child_pool);
+    for (uint32_t i = 0; i < TINA__GROUP_COUNT; i++) {
+        shard->p.groups[i].live_head = TINA__NONE;
+        shard->p.groups[i].live_tail = TINA__NONE;
+    }
+}
+
+static void init_peers(tina__shard *shard)
+{
+    for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
+        tina__peer *peer = &shard->p.peers[i];
+        peer->lapsed_head = TINA__NONE;
+        peer->lapsed_tail = TINA__NONE;
+        if (peer->in != NULL)
+            tina__pool_init(&peer->place_pool, peer->places, sizeof(tina__place), offsetof(tina__place, link),
+                            peer->in->answer_capacity, REUSE_DISTANCE);
+    }
+}
+
+static void init_limits(tina__shard *shard)
+{
+    tina_stats *stats = &shard->stats;
+    stats->messages.limit = shard->p.message_count;
+    stats->timers.limit = shard->p.timer_count;
+    stats->ops.limit = shard->p.operation_count;
+    stats->buffers.limit = shard->p.buffer_count;
+    stats->fds.limit = shard->p.descriptor_count;
+    stats->transfers.limit = shard->p.transfer_count;
+}
+
+void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, const tina__shard_parts *parts, uint64_t seed,
+                      uint64_t now_ns)
+{
+    shard->p = *parts;
+    shard->id = id;
+    shard->shared = shared;
+    shard->public = &shared->shards[id];
+    shard->now_ns = now_ns;
+    shard->yielded_head = TINA__NONE;
+    shard->starved_head = TINA__NONE;
+    shard->starved_tail = TINA__NONE;
+    shard->restart_head = TINA__NONE;
+    shard->submit_tail = &shard->submit_head;
+    shard->drain_deadline_ns = TINA_NONE_NS;
+    init_types(shard);
+    init_pools(shard);
+    init_children(shard);
+    init_peers(shard);
+    init_limits(shard);
+    tina__prng_seed(&shard->prng, seed);
+    tina__shard_set_state(shard, TINA_SHARD_INIT);
+}
+
+void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__backend *backend)
+{
+    shard->api = api;
+    shard->backend = backend;
+    shard->stats.backend = api->id;
+    (void)tina__buffers_lend(shard);
+}
+
+void tina__shard_set_state(tina__shard *shard, tina_shard_state state)
+{
+    shard->state = (uint8_t)state;
+    /* relaxed: peers use it to refuse early; what they send nevertheless is counted on arrival. */
+    atomic_store_explicit(&shard->public->state, (uint8_t)state, memory_order_relaxed);
+}
+
+void tina__shard_boot(tina__shard *shard, uint64_t now_ns)
+{
+    shard->now_ns = now_ns;
+    tina__supervise_start_tree(shard);
+}
+
+/* ---- The end -------------------------------------------------------------------------------- */
+
+bool tina__shard_is_empty(const tina__shard *shard)
+{
+    return shard->live_count == 0 && shard->operations_under_way == 0 && shard->descriptors.used == 0;
+}
+
+bool tina__shard_has_ended(const tina__shard *shard) { return shard->finish_round == 3; }
+
+static void begin_drain(tina__shard *shard)
+{
+    tina__supervise_stop(shard);
+    tina__shard_set_state(shard, TINA_SHARD_DRAINING);
+    shard->drain_deadline_ns = tina__add_saturating(shard->now_ns, shard->shared->shutdown_timeout_ns);
+    tina__dispatch_announce_shutdown(shard);
+}
+
+static void ring_everybody(tina__shard *shard)
+{
+    for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
+        tina__doorbell *bell = &shard->shared->shards[i].bell;
+        if (i != shard->id && tina__doorbell_ring(bell, TINA__DOORBELL_CONTROL))
+            shard->api->wake(shard->backend, bell->wake_fd);
+    }
+}
+
+void tina__shard_stop_system(tina__shard *shard)
+{
+    uint32_t running = TINA__STOP_NOT;
+    /* release, with take_control. A stop that is under way stays what it is. */
+    atomic_compare_exchange_strong_explicit(&shard->shared->stop, &running, TINA__STOP_GRACEFUL, memory_order_release,
+                                            memory_order_relaxed);
+    (void)tina__doorbell_ring(&shard->public->bell, TINA__DOORBELL_CONTROL);
+    ring_everybody(shard);
+}
+
+static void finish_one_round(tina__shard *shard)
+{
+    (void)tina__route_publish(shard);
+    shard->finish_round++;
+    /* acq_rel, with finish_advance: who sees the count sees what we published before. */
+    uint32_t finished = atomic_fetch_add_explicit(&shard->shared->finish_phase, 1, memory_order_acq_rel) + 1;
+    if (finished % shard->shared->shard_count == 0)
+        ring_everybody(shard);
+}
+
+/*
+ * The shards end together, so that no message between them is lost uncounted. A
+ * shard that is empty enters the first round; when all have, nobody sends any
+ * more but answers. Each then drains its channels, publishes the answers and
+ * enters the second; when all have, it drains once more, and nothing is left.
+ */
+static uint32_t finish_advance(tina__shard *shard)
+{
+    uint32_t rounds_needed = shard->finish_round * (uint32_t)shard->shared->shard_count;
+    if (shard->finish_round == 0) {
+        if (!tina__shard_is_empty(shard))
+            return 0;
+        tina__shard_set_state(shard, TINA_SHARD_ENDED);
+        finish_one_round(shard);
+        return 1;
+    }
+    /* acquire, with finish_one_round */
+    bool is_reached = atomic_load_explicit(&shard->shared->finish_phase, memory_order_acquire) >= rounds_needed;
+    if (!is_reached && atomic_load_explicit(&shard->shared->stop, memory_order_relaxed) < TINA__STOP_ABANDON)
+        return 0;
+    (void)tina__inbound_listen(shard);
+    (void)tina__inbound_drain(shard);
+    if (shard->finish_round == 1)
+        finish_one_round(shard);
+    else
+        shard->finish_round = 3;
+    return 1;
+}
+
+static uint32_t drain_advance(tina__shard *shard)
+{
+    bool is_hurried = atomic_load_explicit(&shard->shared->stop, memory_order_relaxed) >= TINA__STOP_NOW;
+    if (shard->live_count != 0 && (is_hurried || shard->now_ns >= shard->drain_deadline_ns)) {
+        tina__supervise_end_all(shard, TINA__END_STOPPED);
+        return 1;
+    }
+    return finish_advance(shard);
+}
+
+/* The control word: have we been told to stop? */
+static uint32_t take_control(tina__shard *shard)
+{
+    bool is_draining = shard->state == TINA_SHARD_DRAINING || shard->state == TINA_SHARD_ENDED;
+    /* acquire: whatever the stopping thread did before is seen. */
+    if (!is_draining && atomic_load_explicit(&shard->shared->stop, memory_order_acquire) != TINA__STOP_NOT) {
+        begin_drain(shard);
+        return 1;
+    }
+    return is_draining ? drain_advance(shard) : 0;
+}
+
+/* ---- The tick --------------------------------------------------------------------------------- */
+
+uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
+{
+    shard->now_ns = now_ns;
+    shard->tick++;
+    tina__count(shard, ticks);
+    uint32_t work = 0;
+    (void)tina__inbound_listen(shard);
+    work += take_control(shard);
+    work += tina__inbound_drain(shard);
+    work += tina__reactor_collect(shard);
+    work += tina__timers_advance(shard);
+    work += tina__dispatch_resume(shard);
+    if (shard->restart_head != TINA__NONE)
+        tina__supervise_restart(shard);
+    work += tina__dispatch(shard);
+    work += tina__supervise_wipe(shard);
+    work += tina__reactor_submit(shard);
+    tina__call_send_withdrawals(shard);
+    work += tina__route_publish(shard);
+    tina__log_flush(shard);
+    if (work != 0)
+        tina__stats_publish(shard);
+    return work;
+}
+
+uint64_t tina__shard_deadline_ns(const tina__shard *shard)
+{
+    uint64_t timer_ns = tina__timer_wheel_next_ns(shard->p.wheel);
+    return shard->live_count == 0 ? timer_ns : tina__min_u64(timer_ns, shard->drain_deadline_ns);
+}

@@ -1,0 +1,301 @@
+/*
+ * The shard: everything that one thread owns, and its tick.
+ *
+ * A shard is a pure machine: time comes as an argument, I/O through the
+ * backend's table, other shards through channels and doorbells. Its thread, or
+ * the simulator, turns it with tina__shard_tick. Nothing here allocates, blocks
+ * or asks the operating system for anything.
+ */
+#ifndef TINA__CORE_SHARD_H
+#define TINA__CORE_SHARD_H
+
+#include "base/prng.h"
+#include "core/group.h"
+#include "core/isolate.h"
+#include "core/message.h"
+#include "core/operation.h"
+#include "mem/doorbell.h"
+#include "mem/log_ring.h"
+#include "mem/mpsc.h"
+#include "mem/pool.h"
+#include "mem/spsc.h"
+
+#include <tina/tina.h>
+
+#define TINA__INIT_DEPTH_MAX  8    /* inits in one another */
+#define TINA__STAGE_MAX       64   /* messages carried by effects that are made and not yet returned, over all depths */
+#define TINA__EXPIRE_MAX      4096 /* timers that become mail in one tick */
+#define TINA__PUBLISH_EVERY   64   /* messages to one shard before they are published without waiting for the tick's end */
+#define TINA__STALL_TICKS_MAX 2    /* how long a full receiver that is about to run holds back its channel */
+#define TINA__COLLECT_MAX     64   /* completions taken from the backend at once */
+
+/* ---- What shards see of each other ---------------------------------------- */
+
+/* One for each shard, in memory that all of them read. */
+typedef struct tina__shard_public {
+    tina__doorbell bell;
+    _Atomic uint8_t state; /* tina_shard_state; written by the shard alone */
+    char line[TINA__CACHE_LINE - 1];
+} tina__shard_public;
+
+typedef enum tina__stop {
+    TINA__STOP_NOT,
+    TINA__STOP_GRACEFUL,
+    TINA__STOP_NOW,     /* do not wait for isolates */
+    TINA__STOP_ABANDON, /* nor for other shards */
+} tina__stop;
+
+/* What all shards of a system share. Set before they run, apart from the words that say otherwise. */
+typedef struct tina__shared {
+    tina__shard_public *shards;
+    uint8_t shard_count;
+    void *user;
+    uint64_t shutdown_timeout_ns;
+    tina__doorbell *helper_bell;   /* the log has news */
+    bool has_log;                  /* somebody reads it */
+    _Atomic uint32_t stop;         /* tina__stop; only grows. Any thread */
+    _Atomic uint32_t finish_phase; /* how many shards have finished, summed over the two rounds of the end */
+} tina__shared;
+
+/* ---- The parts of a shard -------------------------------------------------- */
+
+typedef enum tina__place_state {
+    TINA__PLACE_FREE,
+    TINA__PLACE_WAITING,   /* for the answer to a call under way */
+    TINA__PLACE_LAPSED,    /* the call is over; listed, to be withdrawn */
+    TINA__PLACE_ANSWERED,  /* the same, and the answer came meanwhile */
+    TINA__PLACE_WITHDRAWN, /* the answer, or the word that there will be none, is on its way */
+} tina__place_state;
+
+/* An outgoing call's place in the channel back. */
+typedef struct tina__place {
+    uint32_t timer; /* WAITING: the call's slot */
+    uint32_t link;  /* the pool's, or the list's of those to be withdrawn */
+    uint32_t sequence;
+    uint32_t state; /* tina__place_state */
+} tina__place;
+
+/* A call that an isolate of this shard was given and has not answered. */
+typedef struct tina__owed {
+    tina_handle source; /* the caller */
+    uint32_t call;      /* its number */
+    uint32_t isolate;   /* who owes; NONE: nothing is owed here */
+    uint32_t next, previous;
+} tina__owed;
+
+/* Another shard, seen from this one. */
+typedef struct tina__peer {
+    tina__spsc *out; /* written by this shard */
+    tina__spsc *in;  /* read by this shard */
+    tina__place *places;
+    tina__pool place_pool;
+    uint32_t lapsed_head, lapsed_tail; /* LAPSED and ANSWERED places */
+    uint32_t owed_first;               /* index of this peer's first among the shard's owed */
+    uint8_t stalled;                   /* ticks that a full receiver has held back `in` */
+    bool is_dirty;                     /* something is written and not published */
+} tina__peer;
+
+typedef struct tina__transfer_record {
+    uint32_t generation;
+    uint32_t isolate; /* the writer; NONE: free, or in a message */
+    uint32_t next, previous;
+    uint32_t link;
+    uint32_t size;
+} tina__transfer_record;
+
+/* A message that an effect carries until it is returned. */
+typedef struct tina__stage {
+    tina_message message;
+    uint64_t timeout_ns;
+    uint64_t sequence;
+} tina__stage;
+
+typedef enum tina__mail_kind {                       /* where the message that is being handled lies */
+                               TINA__MAIL_NONE,      /* no message, or the shard's own */
+                               TINA__MAIL_MESSAGE,   /* a slot of the pool */
+                               TINA__MAIL_TIMER,     /* a timer slot */
+                               TINA__MAIL_OPERATION, /* a finished operation */
+                               TINA__MAIL_CLOSE,     /* a closed descriptor */
+} tina__mail_kind;
+
+/* One handler call, or one init in it: what tina_ctx points to. */
+struct tina_ctx {
+    struct tina__shard *shard;
+    tina__isolate *isolate;
+    tina__type *type;
+    tina_handle self;
+    const tina_message *message; /* NULL in an init */
+    uint32_t mail;               /* index of the message, by mail_kind */
+    uint8_t mail_kind;
+    bool is_begun; /* a tina_send_begin is open */
+    int os_error;
+    uint32_t staged;         /* operations made and not returned, linked by link */
+    uint32_t stage_first;    /* of the stages that are this frame's */
+    uint32_t scratch_first;  /* where this frame's scratch begins */
+    tina_message *begun;     /* the open message */
+    uint32_t begun_index;    /* here: its slot in the pool */
+    tina__isolate *begun_to; /* here: its receiver; NULL: on another shard */
+    tina_tag begun_tag;
+    uint8_t begun_shard;
+};
+
+typedef struct tina__wipe {
+    bool is_wanted;    /* the root's budget is used up */
+    bool is_under_way; /* all isolates are ended; waiting until everything that they held is over */
+} tina__wipe;
+
+/* Counts and memory, decided by the plan. Everything is zeroed. */
+typedef struct tina__shard_parts {
+    uint32_t type_count;
+    tina__type *types;
+    uint32_t slot_count; /* over all types */
+    tina__isolate *isolates;
+    uint32_t message_count;
+    uint32_t timer_count;
+    tina_message *mail; /* message_count and timer_count of them */
+    uint32_t *timer_generations;
+    uint32_t owed_count;
+    tina__owed *owed;
+    uint32_t operation_count;
+    tina__operation *operations;
+    uint32_t descriptor_count;
+    tina__descriptor *descriptors;
+    uint32_t buffer_count;
+    uint32_t buffer_size;
+    uint8_t *buffers;
+    uint32_t *buffer_links;
+    uint8_t *buffer_users;
+    uint32_t transfer_count;
+    uint32_t transfer_size;
+    size_t transfer_stride;
+    uint8_t *transfers;
+    tina__transfer_record *transfer_records;
+    uint32_t child_count;
+    tina__child_record *children;
+    uint32_t name_count; /* one more than the highest name */
+    uint32_t *names;     /* child index + 1 by name; 0: none */
+    uint32_t scratch_size;
+    uint8_t *scratch;
+    tina__peer *peers; /* by shard */
+    tina__mpsc *inbox;
+    tina__log_ring *log;
+    tina__timer_wheel *wheel;
+    tina__group *groups; /* TINA__GROUP_COUNT */
+    tina__budget budget; /* the shard's own */
+} tina__shard_parts;
+
+typedef struct tina__shard {
+    tina__shard_parts p;
+    tina__shared *shared;
+    tina__shard_public *public;
+    const tina__backend_api *api;
+    tina__backend *backend;
+    uint8_t id;
+    uint8_t state; /* tina_shard_state: what public->state says */
+
+    uint64_t now_ns;
+    uint64_t tick;
+    uint32_t work; /* done in this tick */
+
+    /* Dispatch. */
+    uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates */
+    uint64_t exhausted[TINA__DOORBELL_WORDS]; /* types whose budget is used up in this tick */
+    uint64_t ready_summary;                   /* words of ready that are not 0 */
+    bool has_exhausted;
+    uint32_t yielded_head, yielded_tail; /* isolate indexes */
+    struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
+    uint32_t depth;      /* frames in use */
+    tina_message notice; /* shutdown, resume, refusals */
+    tina_address notice_peer;
+
+    /* Mail. */
+    tina__pool messages;
+    tina__pool timers; /* slots behind the messages */
+    tina__stage stages[TINA__STAGE_MAX];
+    uint32_t stage_used;
+    uint64_t stage_sequence;
+    uint32_t begun_count;                   /* open tina_send_begins, over all frames */
+    uint64_t dirty[TINA__DOORBELL_WORDS];   /* peers with something written and not published */
+    uint64_t pending[TINA__DOORBELL_WORDS]; /* peers whose channel may hold something; bit INBOX: the inbox */
+    uint64_t lapsed[TINA__DOORBELL_WORDS];  /* peers with places to be withdrawn */
+
+    /* I/O. */
+    tina__pool operations;
+    tina__pool descriptors;
+    tina__pool buffers;
+    uint32_t buffers_lent;    /* with the backend */
+    uint32_t buffers_sending; /* held by sends */
+    tina__io_request *submit_head, **submit_tail;
+    uint32_t starved_head, starved_tail;
+    uint32_t operations_under_way; /* submitted and not over */
+
+    /* Memory. */
+    tina__pool transfers;
+    uint32_t scratch_used;
+
+    /* Supervision. */
+    tina__pool child_pool; /* of the spawned ones */
+    uint32_t restart_head, restart_tail;
+    uint32_t restarting; /* children that are to start, or to start again */
+    uint32_t live_count;
+    tina__wipe wipe;
+    const char *boot_failure; /* the type whose init failed past the budget while booting */
+
+    /* The end. */
+    uint64_t drain_deadline_ns;
+    uint32_t undrained_count;
+    tina_handle undrained[8];
+    uint8_t finish_round; /* 0: running; 1, 2: the rounds of the end */
+
+    tina__prng prng;
+    uint64_t log_written; /* lines since the helper was last rung */
+    tina_stats stats;
+} tina__shard;
+
+/* ---- Its life ---------------------------------------------------------------- */
+
+/*
+ * Makes a shard of its parts: pools, types (their static fields are filled in),
+ * groups and children must have been set up in the parts. No isolate runs yet.
+ */
+void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, const tina__shard_parts *parts, uint64_t seed,
+                      uint64_t now_ns);
+
+/* Attach the backend, and lend it buffers. */
+void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__backend *backend);
+
+/*
+ * Starts the static children in order. Those whose init fails are tried again, in
+ * ticks, within the budget: the tree is up when is_booting says no; boot_failure
+ * names the type that used the budget up.
+ */
+void tina__shard_boot(tina__shard *shard, uint64_t now_ns);
+static inline bool tina__shard_is_booting(const tina__shard *shard)
+{
+    return shard->restarting != 0 && shard->boot_failure == NULL;
+}
+
+/* One turn. Returns how much it did; 0: there is nothing to do before the next deadline. */
+uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns);
+
+/* When the shard has to tick again if nothing else happens; TINA_NONE_NS: never. */
+uint64_t tina__shard_deadline_ns(const tina__shard *shard);
+
+/* The graceful stop of the whole system, from a handler of this shard. */
+void tina__shard_stop_system(tina__shard *shard);
+
+/* Nobody is left, and everything that was held is over. */
+bool tina__shard_is_empty(const tina__shard *shard);
+
+/* The shard has ended: tick it no more. */
+bool tina__shard_has_ended(const tina__shard *shard);
+
+void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
+
+/* The counters, with what is derived from the pools. Any thread may copy them at any time. */
+void tina__shard_read_stats(const tina__shard *shard, tina_stats *stats);
+
+/* O(n): pools, lists and owners agree. For audits and tests. */
+bool tina__shard_is_sound(const tina__shard *shard, const char **what);
+
+#endif

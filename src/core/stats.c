@@ -1,0 +1,75 @@
+#include "core/stats.h"
+
+static void publish_pool(tina_usage *usage, const tina__pool *pool)
+{
+    __atomic_store_n(&usage->used, pool->used, __ATOMIC_RELAXED);
+    __atomic_store_n(&usage->peak, pool->peak, __ATOMIC_RELAXED);
+}
+
+void tina__stats_publish(tina__shard *shard)
+{
+    tina_stats *stats = &shard->stats;
+    publish_pool(&stats->messages, &shard->messages);
+    publish_pool(&stats->timers, &shard->timers);
+    publish_pool(&stats->ops, &shard->operations);
+    publish_pool(&stats->fds, &shard->descriptors);
+    publish_pool(&stats->transfers, &shard->transfers);
+    /* A buffer that is lent to the backend is free: nobody's data is in it. */
+    uint32_t used = shard->buffers.used - shard->buffers_lent;
+    __atomic_store_n(&stats->buffers.used, used, __ATOMIC_RELAXED);
+    if (used > stats->buffers.peak)
+        __atomic_store_n(&stats->buffers.peak, used, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->isolates, shard->live_count, __ATOMIC_RELAXED);
+}
+
+tina_status tina__stats_refused(tina__shard *shard, tina_status status)
+{
+    switch (status) {
+    case TINA_MAILBOX_FULL: tina__count(shard, mailbox_full); break;
+    case TINA_CHANNEL_FULL: tina__count(shard, channel_full); break;
+    case TINA_POOL_EXHAUSTED: tina__count(shard, pool_exhausted); break;
+    case TINA_STALE_HANDLE: tina__count(shard, stale_handle); break;
+    case TINA_SHARD_DOWN: tina__count(shard, shard_down); break;
+    default: break;
+    }
+    return status;
+}
+
+/* The counters are the words before `isolates`, the usages those behind it: no list that must agree with the struct. */
+#define COUNTER_COUNT (offsetof(tina_stats, isolates) / sizeof(uint64_t))
+#define USAGE_COUNT   ((offsetof(tina_stats, state) - offsetof(tina_stats, messages)) / sizeof(tina_usage))
+
+void tina__stats_add(tina_stats *into, const tina_stats *from)
+{
+    uint64_t *sum = (uint64_t *)(void *)into;
+    const uint64_t *counter = (const uint64_t *)(const void *)from;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        sum[i] += counter[i];
+    into->isolates += from->isolates;
+    tina_usage *total = &into->messages;
+    const tina_usage *usage = &from->messages;
+    for (size_t i = 0; i < USAGE_COUNT; i++) {
+        total[i].limit += usage[i].limit;
+        total[i].used += usage[i].used;
+        total[i].peak += usage[i].peak;
+    }
+    into->backend = from->backend;
+}
+
+void tina__shard_read_stats(const tina__shard *shard, tina_stats *stats)
+{
+    uint64_t *to = (uint64_t *)(void *)stats;
+    const uint64_t *from = (const uint64_t *)(const void *)&shard->stats;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    stats->isolates = __atomic_load_n(&shard->stats.isolates, __ATOMIC_RELAXED);
+    tina_usage *usage = &stats->messages;
+    const tina_usage *now = &shard->stats.messages;
+    for (size_t i = 0; i < USAGE_COUNT; i++) {
+        usage[i].limit = now[i].limit;
+        usage[i].used = __atomic_load_n(&now[i].used, __ATOMIC_RELAXED);
+        usage[i].peak = __atomic_load_n(&now[i].peak, __ATOMIC_RELAXED);
+    }
+    stats->state = atomic_load_explicit(&shard->public->state, memory_order_relaxed);
+    stats->backend = shard->stats.backend;
+}

@@ -1,0 +1,90 @@
+/*
+ * A pool of equal slots with a free list threaded through them.
+ *
+ * Owns nothing but its counts: the memory is the caller's, zeroed, and a slot's
+ * link (a uint32_t at link_offset) is the pool's while the slot is free. One
+ * thread.
+ *
+ * Slots that were never used are handed out by count, so making a pool of a
+ * million touches nothing. A pool of generational things is given slots back at
+ * the end of the list and reuses none before reuse_distance of them wait (or no
+ * other is left), so that one hot slot does not run through its generations. A
+ * pool with distance 0 reuses the slot that is still in the cache.
+ *
+ * Invariant: used + listed + (limit - fresh) = limit.
+ */
+#ifndef TINA__MEM_POOL_H
+#define TINA__MEM_POOL_H
+
+#include "base/assert.h"
+#include "base/handle.h"
+
+typedef struct tina__pool {
+    uint8_t *base;
+    uint32_t stride;
+    uint32_t link_offset;
+    uint32_t head, tail; /* of the free list */
+    uint32_t listed;     /* how many are in it */
+    uint32_t fresh;      /* the first slot that was never used */
+    uint32_t reuse_distance;
+    uint32_t used, peak, limit;
+} tina__pool;
+
+void tina__pool_init(tina__pool *pool, void *base, uint32_t stride, uint32_t link_offset, uint32_t limit,
+                     uint32_t reuse_distance);
+
+/* Walks the free list: counts add up, no slot is in it twice. O(n), for audits and tests. */
+bool tina__pool_is_sound(const tina__pool *pool);
+
+static inline uint32_t *tina__pool_link(const tina__pool *pool, uint32_t index)
+{
+    return (uint32_t *)(void *)(pool->base + (size_t)index * pool->stride + pool->link_offset);
+}
+
+static inline uint32_t tina__pool_free_count(const tina__pool *pool) { return pool->limit - pool->used; }
+
+/* A slot's index, or TINA__NONE: every slot is in use. Its content is what the last user left. */
+static inline uint32_t tina__pool_take(tina__pool *pool)
+{
+    uint32_t index;
+    if (pool->listed > pool->reuse_distance || (pool->fresh == pool->limit && pool->listed != 0)) {
+        index = pool->head;
+        pool->head = *tina__pool_link(pool, index);
+        pool->listed--;
+    } else if (pool->fresh < pool->limit) {
+        index = pool->fresh++;
+    } else {
+        return TINA__NONE;
+    }
+    pool->used++;
+    if (pool->used > pool->peak)
+        pool->peak = pool->used;
+    return index;
+}
+
+/* The slot goes to the front of the list: the next to be taken from it. */
+static inline void tina__pool_give_hot(tina__pool *pool, uint32_t index)
+{
+    tina__assert(index < pool->fresh);
+    tina__assert(pool->used != 0);
+    *tina__pool_link(pool, index) = pool->head;
+    pool->head = index;
+    if (pool->listed++ == 0)
+        pool->tail = index;
+    pool->used--;
+}
+
+/* The slot goes to the end of the list. */
+static inline void tina__pool_give(tina__pool *pool, uint32_t index)
+{
+    tina__assert(index < pool->fresh);
+    tina__assert(pool->used != 0);
+    if (pool->listed++ == 0)
+        pool->head = index;
+    else
+        *tina__pool_link(pool, pool->tail) = index;
+    pool->tail = index;
+    pool->used--;
+}
+
+#endif

@@ -1,0 +1,291 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static tina_status failed(int error, int *os_error)
+{
+    *os_error = error;
+    if (error == ENOMEM || error == EAGAIN)
+        return TINA_POOL_EXHAUSTED;
+    return error == EPERM || error == EACCES ? TINA_DENIED : TINA_SYSTEM_ERROR;
+}
+
+uint64_t tina__os_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return now_ns != 0 ? now_ns : 1;
+}
+
+uint64_t tina__os_fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
+/* ---- Memory ---- */
+
+size_t tina__os_page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+/* Where a large mapping begins: huge pages need it, and not every kernel sees to it. */
+#define LARGE_ALIGNMENT ((size_t)2 << 20)
+
+static void trim(uint8_t *mapped, size_t mapped_size, uint8_t *base, size_t size)
+{
+    size_t before = (size_t)(base - mapped);
+    size_t after = mapped_size - before - size;
+    if (before > 0)
+        munmap(mapped, before);
+    if (after > 0)
+        munmap(base + size, after);
+}
+
+tina_status tina__os_reserve(size_t size, void **base, int *os_error)
+{
+    if (size > SIZE_MAX / 2)
+        return failed(ENOMEM, os_error);
+    size_t whole = tina__align_up(size, tina__os_page_size());
+    size_t surplus = whole >= LARGE_ALIGNMENT ? LARGE_ALIGNMENT : 0;
+    void *mapped = mmap(NULL, whole + surplus, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return failed(errno, os_error);
+    uint8_t *aligned = mapped;
+    if (surplus > 0)
+        aligned += -(uintptr_t)mapped & (LARGE_ALIGNMENT - 1);
+    trim(mapped, whole + surplus, aligned, whole);
+    *base = aligned;
+    return TINA_OK;
+}
+
+tina_status tina__os_open_memory(void *base, size_t size, int *os_error)
+{
+    return mprotect(base, size, PROT_READ | PROT_WRITE) == 0 ? TINA_OK : failed(errno, os_error);
+}
+
+void tina__os_release(void *base, size_t size)
+{
+    int result = munmap(base, tina__align_up(size, tina__os_page_size()));
+    tina__assert(result == 0);
+}
+
+/* ---- Threads ---- */
+
+enum { NAME_SIZE = 16 };
+
+typedef struct thread_start {
+    void (*body)(void *argument);
+    void *argument;
+    char name[NAME_SIZE];
+} thread_start;
+
+TINA_STATIC_ASSERT(sizeof(pthread_t) <= sizeof(uint64_t), "a thread fits its word");
+
+static void *thread_main(void *argument)
+{
+    thread_start start = *(thread_start *)argument;
+    free(argument);
+    pthread_setname_np(pthread_self(), start.name);
+    start.body(start.argument);
+    return NULL;
+}
+
+/* All but those that a thread raises by what it does. */
+static sigset_t asynchronous_signals(void)
+{
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof synchronous / sizeof synchronous[0]; i++)
+        sigdelset(&set, synchronous[i]);
+    return set;
+}
+
+static size_t usable_stack_size(size_t size)
+{
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    size = tina__align_up(size, tina__os_page_size());
+    return least > 0 && (size_t)least > size ? tina__align_up((size_t)least, tina__os_page_size()) : size;
+}
+
+static int create(pthread_t *thread, size_t stack_size, thread_start *start)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    error = pthread_attr_setstacksize(&attributes, usable_stack_size(stack_size));
+    if (error == 0) {
+        /* Inherited: so there is no moment in which the thread has another mask. */
+        sigset_t blocked = asynchronous_signals(), before;
+        pthread_sigmask(SIG_SETMASK, &blocked, &before);
+        error = pthread_create(thread, &attributes, thread_main, start);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+tina_status tina__os_thread_start(tina__os_thread *thread, size_t stack_size, const char *name, void (*body)(void *),
+                                  void *argument, int *os_error)
+{
+    thread_start *start = malloc(sizeof *start);
+    if (start == NULL)
+        return failed(ENOMEM, os_error);
+    start->body = body;
+    start->argument = argument;
+    snprintf(start->name, sizeof start->name, "%s", name);
+    pthread_t created;
+    int error = create(&created, stack_size, start);
+    if (error != 0) {
+        free(start);
+        return failed(error, os_error);
+    }
+    memset(thread, 0, sizeof *thread);
+    memcpy(&thread->bits[0], &created, sizeof created);
+    return TINA_OK;
+}
+
+void tina__os_thread_join(tina__os_thread *thread)
+{
+    pthread_t joined;
+    memcpy(&joined, &thread->bits[0], sizeof joined);
+    int error = pthread_join(joined, NULL);
+    tina__assert(error == 0);
+}
+
+/* ---- Print ---- */
+
+void tina__os_print_error(const char *line, size_t length)
+{
+    char newline[] = "\n";
+    struct iovec parts[] = {{.iov_base = (void *)(uintptr_t)line, .iov_len = length}, {.iov_base = newline, .iov_len = 1}};
+    ssize_t written;
+    do
+        written = writev(STDERR_FILENO, parts, 2);
+    while (written < 0 && errno == EINTR);
+}
+
+/* ---- Stop signals ---- */
+
+typedef struct stop_signal {
+    int number;
+    struct sigaction before; /* stays after the release: who was installed over us may still chain to us */
+} stop_signal;
+
+static stop_signal stop_signals[] = {{.number = SIGTERM}, {.number = SIGINT}};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
+
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned stop_count; /* under the lock */
+static _Atomic(void (*)(void)) stop_handler;
+
+/* Set while this thread is in on_stop: two installations may find each other in a ring of chains. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) volatile sig_atomic_t in_stop;
+
+static bool is_function(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+static void chain(const struct sigaction *before, int number, siginfo_t *info, void *context)
+{
+    if (!is_function(before))
+        return;
+    if ((before->sa_flags & SA_SIGINFO) != 0)
+        before->sa_sigaction(number, info, context);
+    else
+        before->sa_handler(number);
+}
+
+static void on_stop(int number, siginfo_t *info, void *context)
+{
+    if (in_stop)
+        return;
+    in_stop = 1;
+    int saved = errno;
+    /* acquire, with the store at the take: what the handler reads was written before. */
+    void (*handler)(void) = atomic_load_explicit(&stop_handler, memory_order_acquire);
+    if (handler != NULL)
+        handler();
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i].number == number)
+            chain(&stop_signals[i].before, number, info, context);
+    }
+    errno = saved;
+    in_stop = 0;
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_stop;
+}
+
+static void install(stop_signal *stop)
+{
+    struct sigaction now;
+    sigaction(stop->number, NULL, &now);
+    if (is_ours(&now)) /* whoever had changed it since has put us back */
+        return;
+    stop->before = now;
+    struct sigaction ours = {.sa_sigaction = on_stop, .sa_mask = now.sa_mask};
+    /* Calls of the program that did not expect this signal are not interrupted by it. */
+    int restart = is_function(&now) ? now.sa_flags & SA_RESTART : SA_RESTART;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | restart;
+    sigaction(stop->number, &ours, NULL);
+}
+
+static void put_back(const stop_signal *stop)
+{
+    struct sigaction now;
+    sigaction(stop->number, NULL, &now);
+    if (is_ours(&now))
+        sigaction(stop->number, &stop->before, NULL);
+}
+
+void tina__os_stop_signals_take(void (*handler)(void))
+{
+    pthread_mutex_lock(&stop_lock);
+    if (stop_count++ == 0) {
+        /* release, with on_stop. */
+        atomic_store_explicit(&stop_handler, handler, memory_order_release);
+        for (size_t i = 0; i < STOP_SIGNALS; i++)
+            install(&stop_signals[i]);
+    }
+    bool is_same = atomic_load_explicit(&stop_handler, memory_order_relaxed) == handler;
+    pthread_mutex_unlock(&stop_lock);
+    tina__assert(is_same);
+}
+
+void tina__os_stop_signals_release(void)
+{
+    pthread_mutex_lock(&stop_lock);
+    unsigned count = stop_count;
+    if (count == 1) {
+        for (size_t i = 0; i < STOP_SIGNALS; i++)
+            put_back(&stop_signals[i]);
+        atomic_store_explicit(&stop_handler, NULL, memory_order_relaxed); /* only keeps a late signal from being heard */
+    }
+    stop_count -= count > 0;
+    pthread_mutex_unlock(&stop_lock);
+    tina__assert(count > 0);
+}

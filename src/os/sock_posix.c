@@ -1,0 +1,231 @@
+#define _GNU_SOURCE 1
+#include "os/sock_posix.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+/* ---- Addresses ---- */
+
+bool tina__sock_encode(const tina_address *address, tina__sock_address *host)
+{
+    memset(host, 0, sizeof *host);
+    if (address->family == TINA_IPV4) {
+        host->ipv4.sin_family = AF_INET;
+        host->ipv4.sin_port = htons(address->port);
+        memcpy(&host->ipv4.sin_addr, address->ipv4, sizeof address->ipv4);
+        host->length = sizeof host->ipv4;
+        return true;
+    }
+    if (address->family == TINA_IPV6) {
+        host->ipv6.sin6_family = AF_INET6;
+        host->ipv6.sin6_port = htons(address->port);
+        host->ipv6.sin6_scope_id = address->scope;
+        memcpy(&host->ipv6.sin6_addr, address->ipv6, sizeof address->ipv6);
+        host->length = sizeof host->ipv6;
+        return true;
+    }
+    return false;
+}
+
+bool tina__sock_decode(const tina__sock_address *host, tina_address *address)
+{
+    memset(address, 0, sizeof *address);
+    if (host->length >= sizeof host->ipv4 && host->any.sa_family == AF_INET) {
+        address->family = TINA_IPV4;
+        address->port = ntohs(host->ipv4.sin_port);
+        memcpy(address->ipv4, &host->ipv4.sin_addr, sizeof address->ipv4);
+        return true;
+    }
+    if (host->length >= sizeof host->ipv6 && host->any.sa_family == AF_INET6) {
+        address->family = TINA_IPV6;
+        address->port = ntohs(host->ipv6.sin6_port);
+        address->scope = host->ipv6.sin6_scope_id;
+        memcpy(address->ipv6, &host->ipv6.sin6_addr, sizeof address->ipv6);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Errors ---- */
+
+tina_status tina__sock_status(int os_error)
+{
+    switch (os_error) {
+    case ECONNREFUSED: return TINA_REFUSED;
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE: return TINA_RESET;
+    case EACCES:
+    case EPERM: return TINA_DENIED;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return TINA_POOL_EXHAUSTED;
+    case ECANCELED: return TINA_CANCELLED;
+    case ETIMEDOUT: return TINA_TIMED_OUT;
+    case ENOENT:
+    case EADDRNOTAVAIL:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN: return TINA_NOT_FOUND;
+    case ENOSPC: return TINA_DISK_FULL;
+    case EOPNOTSUPP:
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+    case ESOCKTNOSUPPORT:
+    case ENOPROTOOPT: return TINA_UNSUPPORTED;
+    default: return TINA_SYSTEM_ERROR;
+    }
+}
+
+/* A synchronous call promises fewer statuses than an operation; errno tells the rest. */
+static tina_status call_failed(int *os_error)
+{
+    *os_error = errno;
+    tina_status status = tina__sock_status(*os_error);
+    return status == TINA_DENIED || status == TINA_UNSUPPORTED ? status : TINA_SYSTEM_ERROR;
+}
+
+static tina_status call_status(int result, int *os_error)
+{
+    *os_error = 0;
+    return result == 0 ? TINA_OK : call_failed(os_error);
+}
+
+static tina_status invalid(int *os_error)
+{
+    *os_error = 0;
+    return TINA_INVALID;
+}
+
+/* ---- Calls ---- */
+
+tina_status tina__sock_open(int family, int type, int *os_fd, int *os_error)
+{
+    *os_fd = -1;
+    if (family != TINA_IPV4 && family != TINA_IPV6)
+        return invalid(os_error);
+    if (type != TINA_STREAM)
+        return invalid(os_error);
+    int fd = socket(family == TINA_IPV4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        *os_fd = fd;
+        *os_error = 0;
+        return TINA_OK;
+    }
+    bool is_exhausted = tina__sock_status(errno) == TINA_POOL_EXHAUSTED;
+    tina_status status = call_failed(os_error);
+    return is_exhausted ? TINA_POOL_EXHAUSTED : status;
+}
+
+tina_status tina__sock_bind(int os_fd, const tina_address *address, int *os_error)
+{
+    tina__sock_address host;
+    if (!tina__sock_encode(address, &host))
+        return invalid(os_error);
+    return call_status(bind(os_fd, &host.any, host.length), os_error);
+}
+
+tina_status tina__sock_listen(int os_fd, int backlog, int *os_error)
+{
+    return call_status(listen(os_fd, backlog), os_error);
+}
+
+static tina_status address_of(int result, const tina__sock_address *host, tina_address *address, int *os_error)
+{
+    tina_status status = call_status(result, os_error);
+    if (status != TINA_OK)
+        return status;
+    return tina__sock_decode(host, address) ? TINA_OK : TINA_UNSUPPORTED;
+}
+
+tina_status tina__sock_local(int os_fd, tina_address *address, int *os_error)
+{
+    tina__sock_address host = {.length = sizeof host.ipv6};
+    return address_of(getsockname(os_fd, &host.any, &host.length), &host, address, os_error);
+}
+
+tina_status tina__sock_peer(int os_fd, tina_address *address, int *os_error)
+{
+    tina__sock_address host = {.length = sizeof host.ipv6};
+    return address_of(getpeername(os_fd, &host.any, &host.length), &host, address, os_error);
+}
+
+tina_status tina__sock_shutdown(int os_fd, int half, int *os_error)
+{
+    switch (half) {
+    case TINA_READ_HALF: return call_status(shutdown(os_fd, SHUT_RD), os_error);
+    case TINA_WRITE_HALF: return call_status(shutdown(os_fd, SHUT_WR), os_error);
+    case TINA_BOTH_HALVES: return call_status(shutdown(os_fd, SHUT_RDWR), os_error);
+    default: return invalid(os_error);
+    }
+}
+
+/* ---- Options ---- */
+
+typedef struct option_row {
+    int level, name;
+    int min, max; /* what the host takes */
+} option_row;
+
+static const option_row option_rows[] = {
+    [TINA_OPT_REUSEADDR] = {SOL_SOCKET, SO_REUSEADDR, 0, 1},
+    [TINA_OPT_REUSEPORT] = {SOL_SOCKET, SO_REUSEPORT, 0, 1},
+    [TINA_OPT_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, 0, 1},
+    [TINA_OPT_NODELAY] = {IPPROTO_TCP, TCP_NODELAY, 0, 1},
+    [TINA_OPT_CORK] = {IPPROTO_TCP, TCP_CORK, 0, 1},
+    [TINA_OPT_RCVBUF] = {SOL_SOCKET, SO_RCVBUF, 1, INT_MAX / 2},
+    [TINA_OPT_SNDBUF] = {SOL_SOCKET, SO_SNDBUF, 1, INT_MAX / 2},
+    [TINA_OPT_LINGER] = {SOL_SOCKET, SO_LINGER, -1, 0},
+    [TINA_OPT_V6ONLY] = {IPPROTO_IPV6, IPV6_V6ONLY, 0, 1},
+    [TINA_OPT_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE, 1, 32767},
+    [TINA_OPT_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767},
+    [TINA_OPT_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT, 1, 127},
+};
+
+static const option_row *find_option(int option)
+{
+    if (option < 0 || (size_t)option >= sizeof option_rows / sizeof option_rows[0])
+        return NULL;
+    return &option_rows[option];
+}
+
+static tina_status set_linger(int os_fd, int value, int *os_error)
+{
+    struct linger linger = {.l_onoff = value == 0, .l_linger = 0};
+    return call_status(setsockopt(os_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), os_error);
+}
+
+static tina_status get_linger(int os_fd, int *value, int *os_error)
+{
+    struct linger linger = {0};
+    socklen_t length = sizeof linger;
+    tina_status status = call_status(getsockopt(os_fd, SOL_SOCKET, SO_LINGER, &linger, &length), os_error);
+    if (status == TINA_OK)
+        *value = linger.l_onoff ? linger.l_linger : -1;
+    return status;
+}
+
+tina_status tina__sock_set(int os_fd, int option, int value, int *os_error)
+{
+    const option_row *row = find_option(option);
+    if (row == NULL || value < row->min || value > row->max)
+        return invalid(os_error);
+    if (option == TINA_OPT_LINGER)
+        return set_linger(os_fd, value, os_error);
+    return call_status(setsockopt(os_fd, row->level, row->name, &value, sizeof value), os_error);
+}
+
+tina_status tina__sock_get(int os_fd, int option, int *value, int *os_error)
+{
+    const option_row *row = find_option(option);
+    if (row == NULL)
+        return invalid(os_error);
+    if (option == TINA_OPT_LINGER)
+        return get_linger(os_fd, value, os_error);
+    socklen_t length = sizeof *value;
+    return call_status(getsockopt(os_fd, row->level, row->name, value, &length), os_error);
+}

@@ -1,0 +1,58 @@
+/* The helper thread: takes the shards' log lines to the sink. Sleeps when there are none. */
+#include "run/system.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static bool drain(tina_system *system)
+{
+    char line[TINA_LOG_LINE_MAX];
+    bool any = false;
+    for (size_t i = 0; i < system->shard_count; i++) {
+        /* acquire: the ring is made once the shard is ready. */
+        if (atomic_load_explicit(&system->threads[i].phase, memory_order_acquire) == TINA__BOOT_STARTED)
+            continue;
+        tina__log_ring *ring = tina__plan_at(&system->plans[i], system->bases[i], TINA__REGION_LOG);
+        uint8_t level;
+        uint32_t length;
+        while (ring->bytes != NULL && tina__log_ring_read(ring, &level, line, sizeof line, &length)) {
+            any = true;
+            if (system->log_sink != NULL)
+                system->log_sink(system->spec->log_user, (int)i, (tina_level)level, line, length);
+        }
+    }
+    return any;
+}
+
+void tina__helper_body(void *argument)
+{
+    tina_system *system = argument;
+    tina__broken_set(system->spec->on_broken, system->spec->log_user);
+    for (;;) {
+        for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
+            (void)tina__doorbell_take(&system->helper_bell, word);
+        /* acquire, with the join: lines that were written before the end are still taken. */
+        bool is_ending = atomic_load_explicit(&system->is_helper_ending, memory_order_acquire);
+        bool any = drain(system);
+        if (is_ending)
+            return;
+        if (any || !tina__doorbell_may_sleep(&system->helper_bell))
+            continue;
+        tina__os_event_wait(system->helper_bell.wake_fd, TINA_NONE_NS);
+        tina__doorbell_awake(&system->helper_bell);
+    }
+}
+
+void tina__system_log(tina_system *system, tina_level level, const char *format, ...)
+{
+    if (system->log_sink == NULL)
+        return;
+    char line[TINA_LOG_LINE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (length >= 0)
+        system->log_sink(system->spec->log_user, -1, level, line,
+                         (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+}

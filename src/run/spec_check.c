@@ -1,0 +1,399 @@
+#include "run/spec_check.h"
+
+#include "base/bits.h"
+#include "run/defaults.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    NAME_MAX_BYTES = 63,
+    SIZE_MAX_BYTES = 16 << 20,
+    MAILBOX_MAX = 65535,
+    CHILDREN_MAX = 65535,
+    NAMES = 65536,
+    SLOT_TOTAL_MAX = (1 << 24) - 1,
+    CHANNEL_MAX = 1 << 19,
+    CHANNEL_SPECS_MAX = 65535,
+    CPUS_MAX = 1024,
+    GIB = 1 << 30,
+};
+
+/* Where the check stands, to be spelled out only when a rule is broken: [shards[shard].][list[index].]field */
+typedef struct place {
+    tina_error *error;
+    const tina_system_spec *spec;
+    const char *list; /* NULL: none */
+    size_t index;
+    size_t shard; /* NO_SHARD: none */
+} place;
+
+#define NO_SHARD SIZE_MAX
+
+static place in_list(const place *at, const char *list, size_t index)
+{
+    place inner = *at;
+    inner.list = list;
+    inner.index = index;
+    return inner;
+}
+
+static void __attribute__((format(printf, 2, 3))) add_to_path(tina_error *error, const char *format, ...)
+{
+    size_t length = strlen(error->path);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->path + length, sizeof error->path - length, format, arguments);
+    va_end(arguments);
+}
+
+static void write_path(const place *at, const char *field)
+{
+    if (at->shard != NO_SHARD)
+        add_to_path(at->error, "shards[%zu].", at->shard);
+    if (at->list != NULL)
+        add_to_path(at->error, "%s[%zu]%s", at->list, at->index, field[0] != '\0' ? "." : "");
+    add_to_path(at->error, "%s", field);
+}
+
+/* Always false. field is "" where the list's element itself is meant. */
+static bool __attribute__((format(printf, 3, 4))) refuse(const place *at, const char *field, const char *format, ...)
+{
+    if (at->error == NULL)
+        return false;
+    memset(at->error, 0, sizeof *at->error);
+    at->error->status = TINA_INVALID;
+    write_path(at, field);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(at->error->message, sizeof at->error->message, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool is_within(const place *at, const char *field, uint64_t value, uint64_t least, uint64_t most)
+{
+    if (value >= least && value <= most)
+        return true;
+    if (least == 0)
+        return refuse(at, field, "must be at most %ju, not %ju", (uintmax_t)most, (uintmax_t)value);
+    return refuse(at, field, "must be %ju to %ju, not %ju", (uintmax_t)least, (uintmax_t)most, (uintmax_t)value);
+}
+
+/* 0 stands for the default. */
+static bool is_default_or_within(const place *at, const char *field, uint64_t value, uint64_t least, uint64_t most)
+{
+    if (value == 0 || (value >= least && value <= most))
+        return true;
+    if (least <= 1)
+        return is_within(at, field, value, 0, most);
+    return refuse(at, field, "must be 0 or %ju to %ju, not %ju", (uintmax_t)least, (uintmax_t)most, (uintmax_t)value);
+}
+
+static bool is_none_or_at_most(const place *at, const char *field, uint32_t value, uint32_t most)
+{
+    if (value == TINA_NONE || value <= most)
+        return true;
+    return refuse(at, field, "must be at most %u or TINA_NONE, not %u", most, value);
+}
+
+static bool is_set(const place *at, const char *field, bool set) { return set || refuse(at, field, "must not be NULL"); }
+
+/* A list may be NULL where it is empty. */
+static bool list_is_there(const place *at, const char *field, const void *list, const char *count_field, size_t count)
+{
+    if (count == 0 || list != NULL)
+        return true;
+    return refuse(at, field, "must not be NULL where %s is %zu", count_field, count);
+}
+
+/* ---- Types ---- */
+
+static bool type_name(const place *at, const tina_type *type)
+{
+    if (!is_set(at, "name", type->name != NULL))
+        return false;
+    size_t length = strnlen(type->name, NAME_MAX_BYTES + 1);
+    if (length == 0)
+        return refuse(at, "name", "must not be empty");
+    return length <= NAME_MAX_BYTES || refuse(at, "name", "must be at most %d bytes long", NAME_MAX_BYTES);
+}
+
+static bool type_scratch_max(const place *at, const tina_type *type)
+{
+    uint32_t most = tina__spec_scratch_size(at->spec);
+    if (type->scratch_max <= most)
+        return true;
+    return refuse(at, "scratch_max", "must be at most %u, the scratch_size, not %u", most, type->scratch_max);
+}
+
+static bool type_rules(const place *at, const tina_type *type)
+{
+    return type_name(at, type) && is_set(at, "init", type->init != NULL) && is_set(at, "handler", type->handler != NULL) &&
+           is_within(at, "size", type->size, 1, SIZE_MAX_BYTES) &&
+           is_within(at, "slot_count", type->slot_count, 0, TINA_SLOTS_MAX) &&
+           is_within(at, "working_size", type->working_size, 0, GIB) && type_scratch_max(at, type) &&
+           is_within(at, "mailbox_capacity", type->mailbox_capacity, 0, MAILBOX_MAX);
+}
+
+static bool types_rules(const place *at)
+{
+    const tina_system_spec *spec = at->spec;
+    if (!is_set(at, "types", spec->types != NULL) || !is_within(at, "type_count", spec->type_count, 1, TINA_TYPES_MAX))
+        return false;
+    for (size_t i = 0; i < spec->type_count; i++) {
+        place inner = in_list(at, "types", i);
+        if (!type_rules(&inner, &spec->types[i]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Numbers ---- */
+
+typedef struct number_rule {
+    const char *field;
+    size_t offset;
+    uint32_t least, most; /* besides 0 */
+    bool none_allowed;
+} number_rule;
+
+#define NUMBER(field) #field, offsetof(tina_system_spec, field)
+
+static const number_rule number_rules[] = {
+    {NUMBER(message_count), 1, TINA__COUNT_MAX, false},
+    {NUMBER(channel_capacity), 1, CHANNEL_MAX, false},
+    {NUMBER(inbox_capacity), 1, 1 << 20, false},
+    {NUMBER(timer_count), 1, TINA__COUNT_MAX, true},
+    {NUMBER(fd_count), 1, TINA__COUNT_MAX, true},
+    {NUMBER(op_count), 1, TINA__COUNT_MAX, true},
+    {NUMBER(buffer_count), 2, TINA__COUNT_MAX, true}, /* half of them are kept for receives */
+    {NUMBER(buffer_size), 64, 16 << 20, false},
+    {NUMBER(transfer_count), 1, TINA__COUNT_MAX, true},
+    {NUMBER(transfer_size), 1, GIB, false},
+    {NUMBER(scratch_size), 1, GIB, false},
+    {NUMBER(stack_size), 16 << 10, GIB, false},
+    {NUMBER(log_size), 1024, GIB, false},
+    {NUMBER(memory_permille), 1, 1000, false},
+};
+
+static bool number(const place *at, const number_rule *rule)
+{
+    uint32_t value;
+    memcpy(&value, (const char *)at->spec + rule->offset, sizeof value);
+    if (rule->none_allowed && (value == TINA_NONE || (value != 0 && value > rule->most)))
+        return is_none_or_at_most(at, rule->field, value, rule->most);
+    return is_default_or_within(at, rule->field, value, rule->least, rule->most);
+}
+
+static bool numbers_rules(const place *at)
+{
+    for (size_t i = 0; i < sizeof number_rules / sizeof number_rules[0]; i++) {
+        if (!number(at, &number_rules[i]))
+            return false;
+    }
+    return is_default_or_within(at, "timer_resolution_ns", at->spec->timer_resolution_ns, 1000, 1000000000);
+}
+
+static bool has_any(const place *at, const char *field, uint32_t count)
+{
+    return count != TINA_NONE || refuse(at, field, "must not be TINA_NONE where fd_count is not");
+}
+
+/* A descriptor without operations or buffers would be deaf. */
+static bool descriptors_can_work(const place *at)
+{
+    const tina_system_spec *spec = at->spec;
+    if (spec->fd_count == TINA_NONE)
+        return true;
+    return has_any(at, "op_count", spec->op_count) && has_any(at, "buffer_count", spec->buffer_count);
+}
+
+static bool choices_rules(const place *at)
+{
+    return is_within(at, "backend", at->spec->backend, 0, TINA_BACKEND_EPOLL) &&
+           is_within(at, "signals", at->spec->signals, 0, TINA_SIGNALS_NONE);
+}
+
+/* ---- Shards ---- */
+
+static bool shard_count(const place *at)
+{
+    if (at->spec->shards != NULL && at->spec->shard_count == 0)
+        return refuse(at, "shard_count", "must be 1 to %d where shards is not NULL, not 0", TINA_SHARDS_MAX);
+    return is_within(at, "shard_count", at->spec->shard_count, 0, TINA_SHARDS_MAX);
+}
+
+static bool slot_counts(const place *at, const uint32_t *counts)
+{
+    for (size_t type = 0; counts != NULL && type < at->spec->type_count; type++) {
+        place inner = in_list(at, "slot_counts", type);
+        if (!is_none_or_at_most(&inner, "", counts[type], TINA_SLOTS_MAX))
+            return false;
+    }
+    return true;
+}
+
+static size_t shard_number(const place *at) { return at->shard != NO_SHARD ? at->shard : 0; }
+
+static bool slot_total(const place *at, const uint32_t *counts)
+{
+    uint64_t total = 0;
+    for (size_t type = 0; type < at->spec->type_count; type++)
+        total += tina__limits_slots(at->spec, shard_number(at), type);
+    if (total <= SLOT_TOTAL_MAX)
+        return true;
+    place types = *at;
+    if (counts == NULL)
+        types.shard = NO_SHARD;
+    return refuse(&types, counts != NULL ? "slot_counts" : "types", "must make at most %d slots together, not %ju",
+                  SLOT_TOTAL_MAX, (uintmax_t)total);
+}
+
+/* ---- Children ---- */
+
+static bool child_type(const place *at, const tina_child *child)
+{
+    return is_within(at, "type", child->type, 0, at->spec->type_count - 1);
+}
+
+static bool child_args(const place *at, const tina_child *child)
+{
+    return is_within(at, "args_size", child->args_size, 0, TINA_ARGS_MAX) &&
+           list_is_there(at, "args", child->args, "args_size", child->args_size);
+}
+
+static bool child_has_slot(const place *at, const tina_child *child, uint32_t *used)
+{
+    uint32_t slots = tina__limits_slots(at->spec, shard_number(at), child->type);
+    if (++used[child->type] <= slots)
+        return true;
+    if (slots == 0)
+        return refuse(at, "type", "must not be %u: that type has no slots on this shard", child->type);
+    return refuse(at, "type", "must not be %u again: that type has %u slots on this shard", child->type, slots);
+}
+
+static size_t first_named(const tina_group_spec *root, uint16_t name)
+{
+    size_t i = 0;
+    while (root->children[i].name != name)
+        i++;
+    return i;
+}
+
+static bool child_name(const place *at, const tina_group_spec *root, const tina_child *child, uint64_t *seen)
+{
+    uint64_t *word = &seen[child->name / 64];
+    uint64_t bit = 1ull << (child->name % 64);
+    if (child->name != 0 && (*word & bit) != 0)
+        return refuse(at, "name", "must be unique on its shard: children[%zu] has %u too", first_named(root, child->name),
+                      child->name);
+    *word |= bit;
+    return true;
+}
+
+static bool children_rules(const place *at, const tina_group_spec *root)
+{
+    uint64_t seen[NAMES / 64] = {0};
+    uint32_t used[TINA_TYPES_MAX] = {0};
+    for (size_t i = 0; i < root->child_count; i++) {
+        const tina_child *child = &root->children[i];
+        place inner = in_list(at, "root.children", i);
+        if (!child_type(&inner, child) || !child_args(&inner, child) || !child_name(&inner, root, child, seen) ||
+            !is_within(&inner, "restart", child->restart, 0, TINA_TEMPORARY) || !child_has_slot(&inner, child, used))
+            return false;
+    }
+    return true;
+}
+
+static bool group_name(const place *at, uint16_t name)
+{
+    return name < TINA_GROUP_SELF || refuse(at, "root.name", "must be at most %u, not %u", TINA_GROUP_SELF - 1u, name);
+}
+
+static bool group_strategy(const place *at, uint8_t strategy)
+{
+    return strategy == TINA_ONE_FOR_ONE ||
+           refuse(at, "root.strategy", "must be TINA_ONE_FOR_ONE (%d), not %u", TINA_ONE_FOR_ONE, strategy);
+}
+
+static bool group_rules(const place *at, const tina_group_spec *root)
+{
+    return is_within(at, "root.child_count", root->child_count, 0, CHILDREN_MAX) &&
+           list_is_there(at, "root.children", root->children, "child_count", root->child_count) &&
+           group_name(at, root->name) && group_strategy(at, root->strategy) &&
+           is_none_or_at_most(at, "root.dynamic_max", root->dynamic_max, SLOT_TOTAL_MAX) && children_rules(at, root);
+}
+
+static bool shards_rules(const place *at)
+{
+    const tina_system_spec *spec = at->spec;
+    if (spec->shards == NULL)
+        return slot_total(at, NULL) && group_rules(at, &spec->root);
+    for (size_t i = 0; i < spec->shard_count; i++) {
+        const tina_shard_spec *shard = &spec->shards[i];
+        place inner = *at;
+        inner.shard = i;
+        if (!slot_counts(&inner, shard->slot_counts) || !slot_total(&inner, shard->slot_counts) ||
+            !group_rules(&inner, &shard->root))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Channels and cores ---- */
+
+static bool channel_end(const place *at, const char *field, int32_t end)
+{
+    size_t count = at->spec->shard_count != 0 ? at->spec->shard_count : TINA_SHARDS_MAX;
+    if (end >= -1 && end < (int32_t)count)
+        return true;
+    return refuse(at, field, "must be -1 to %zu, not %d", count - 1, end);
+}
+
+static bool channels_rules(const place *at)
+{
+    const tina_system_spec *spec = at->spec;
+    if (!is_within(at, "channel_spec_count", spec->channel_spec_count, 0, CHANNEL_SPECS_MAX) ||
+        !list_is_there(at, "channels", spec->channels, "channel_spec_count", spec->channel_spec_count))
+        return false;
+    for (size_t i = 0; i < spec->channel_spec_count; i++) {
+        const tina_channel_spec *channel = &spec->channels[i];
+        place inner = in_list(at, "channels", i);
+        if (!channel_end(&inner, "source", channel->source) || !channel_end(&inner, "destination", channel->destination) ||
+            !is_within(&inner, "capacity", channel->capacity, 1, CHANNEL_MAX))
+            return false;
+    }
+    return true;
+}
+
+static bool cpus_rules(const place *at)
+{
+    const tina_system_spec *spec = at->spec;
+    if (!is_within(at, "cpu_count", spec->cpu_count, 0, CPUS_MAX) ||
+        !list_is_there(at, "cpus", spec->cpus, "cpu_count", spec->cpu_count))
+        return false;
+    for (size_t i = 0; i < spec->cpu_count; i++) {
+        place inner = in_list(at, "cpus", i);
+        if (!is_within(&inner, "", spec->cpus[i], 0, CPUS_MAX - 1))
+            return false;
+    }
+    return true;
+}
+
+static bool (*const rules[])(const place *at) = {
+    numbers_rules, descriptors_can_work, choices_rules, types_rules, shard_count, shards_rules, channels_rules, cpus_rules,
+};
+
+tina_status tina__spec_check(const tina_system_spec *spec, tina_error *error)
+{
+    place at = {.error = error, .spec = spec, .shard = NO_SHARD};
+    if (!is_set(&at, "spec", spec != NULL))
+        return TINA_INVALID;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!rules[i](&at))
+            return TINA_INVALID;
+    }
+    return TINA_OK;
+}

@@ -1,0 +1,469 @@
+#include "run/system.h"
+
+#include "core/stats.h"
+#include "run/spec_copy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CPUS_MAX            1024
+#define STUCK_GRACE_NS      5000000000u /* past the shutdown's timeout, before a thread counts as stuck */
+#define ABANDON_GRACE_NS    1000000000u /* for the others, once one is stuck */
+#define INIT_TIMEOUT_NS     30000000000u
+#define SHUTDOWN_TIMEOUT_NS 30000000000u
+#define SPIN_NS             50000u
+
+void tina__error_set(tina_error *error, tina_status status, int os_error, const char *path, const char *format, ...)
+{
+    if (error == NULL)
+        return;
+    error->status = (uint16_t)status;
+    error->os_error = os_error;
+    snprintf(error->path, sizeof error->path, "%s", path);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- What it takes ------------------------------------------------------------------------ */
+
+size_t tina__system_shard_count(const tina_system_spec *spec)
+{
+    uint16_t cpus[CPUS_MAX];
+    size_t cores = tina__os_cpus(cpus, CPUS_MAX);
+    size_t quota = tina__os_cpu_quota();
+    return tina__spec_shard_count(spec, quota != 0 && quota < cores ? quota : cores);
+}
+
+size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count)
+{
+    size_t total = 0;
+    for (size_t shard = 0; shard < shard_count; shard++) {
+        tina__plan plan;
+        if (!tina__plan_make(spec, shard, shard_count, tina__os_page_size(), &plan))
+            return 0;
+        total += tina__plan_memory(&plan);
+    }
+    return total;
+}
+
+static tina_status check_budget(const tina_system *system, tina_error *error)
+{
+    const tina_system_spec *spec = system->spec;
+    uint64_t total = 0;
+    for (size_t i = 0; i < system->shard_count; i++)
+        total += tina__plan_memory(&system->plans[i]);
+    uint64_t permille = spec->memory_permille == 0 ? 900 : spec->memory_permille;
+    uint64_t left = tina__os_memory_left();
+    uint64_t allowed = left / 1000 * permille;
+    if (spec->development || total <= allowed)
+        return TINA_OK;
+    tina__error_set(
+        error, TINA_POOL_EXHAUSTED, 0, "memory_permille",
+        "the spec takes %llu MiB; %llu permille of the %llu MiB that are left are %llu MiB: reserve fewer slots or buffers",
+        (unsigned long long)(total >> 20), (unsigned long long)permille, (unsigned long long)(left >> 20),
+        (unsigned long long)(allowed >> 20));
+    return TINA_POOL_EXHAUSTED;
+}
+
+/* ---- Making and unmaking -------------------------------------------------------------------- */
+
+static void choose_cpus(tina_system *system)
+{
+    const tina_system_spec *spec = system->spec;
+    uint16_t cpus[CPUS_MAX];
+    size_t count = tina__os_cpus(cpus, CPUS_MAX);
+    system->is_pinned = !spec->unpinned && !spec->development && count != 0 && system->shard_count <= count;
+    for (size_t i = 0; i < system->shard_count && system->is_pinned; i++)
+        system->cpus[i] = spec->cpu_count != 0 ? spec->cpus[i % spec->cpu_count] : cpus[i];
+    system->spin_ns = spec->spin_ns == TINA_NONE_NS ? 0 : spec->spin_ns == 0 ? SPIN_NS : spec->spin_ns;
+    if (system->shard_count > count)
+        system->spin_ns = 0; /* whoever polls keeps a core from a shard that has work */
+}
+
+static tina_status open_mapping(tina_system *system, size_t shard, tina_error *error)
+{
+    const tina__plan *plan = &system->plans[shard];
+    int os_error = 0;
+    tina_status status = tina__os_reserve(plan->total, &system->bases[shard], &os_error);
+    uint8_t *base = system->bases[shard];
+    if (status == TINA_OK)
+        status = tina__os_open_memory(base + plan->user_offset, plan->user_size, &os_error);
+    if (status == TINA_OK)
+        status = tina__os_open_memory(base + plan->runtime_offset, plan->runtime_size, &os_error);
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, "", "shard %zu: the system gives no mapping of %zu bytes", shard,
+                        plan->total);
+    return status;
+}
+
+static tina_status open_events(tina_system *system, tina_error *error)
+{
+    int os_error = 0;
+    tina_status status = tina__os_event_open(&system->news, &os_error);
+    if (status == TINA_OK)
+        status = tina__os_event_open(&system->gate_event, &os_error);
+    if (status == TINA_OK)
+        status = tina__os_event_open(&system->helper_bell.wake_fd, &os_error);
+    for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++)
+        status = tina__os_event_open(&system->publics[i].bell.wake_fd, &os_error);
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, "", "no descriptor for waking shards: raise the process's limit");
+    return status;
+}
+
+static void close_event(int event)
+{
+    if (event >= 0)
+        tina__os_event_close(event);
+}
+
+/* Everything but the threads, which have ended. */
+static void destroy(tina_system *system)
+{
+    close_event(system->news);
+    close_event(system->gate_event);
+    close_event(system->helper_bell.wake_fd);
+    for (size_t i = 0; i < system->shard_count && system->publics != NULL; i++)
+        close_event(system->publics[i].bell.wake_fd);
+    for (size_t i = 0; i < system->shard_count && system->bases != NULL; i++) {
+        if (system->bases[i] != NULL)
+            tina__os_release(system->bases[i], system->plans[i].total);
+    }
+    tina__spec_free(system->spec);
+    free(system->publics);
+    free(system->plans);
+    free(system->bases);
+    free(system->threads);
+    free(system->cpus);
+    free(system);
+}
+
+static tina_status allocate(tina_system *system, const tina_system_spec *spec)
+{
+    system->news = system->gate_event = system->helper_bell.wake_fd = -1;
+    if (tina__spec_copy(spec, sizeof *spec, &system->spec) != TINA_OK)
+        return TINA_POOL_EXHAUSTED;
+    size_t count = tina__system_shard_count(system->spec);
+    system->publics = aligned_alloc(TINA__CACHE_LINE, count * sizeof *system->publics);
+    system->plans = calloc(count, sizeof *system->plans);
+    system->bases = calloc(count, sizeof *system->bases);
+    system->threads = calloc(count, sizeof *system->threads);
+    system->cpus = calloc(count, sizeof *system->cpus);
+    if (system->publics == NULL || system->plans == NULL || system->bases == NULL || system->threads == NULL ||
+        system->cpus == NULL)
+        return TINA_POOL_EXHAUSTED;
+    system->shard_count = count;
+    memset(system->publics, 0, count * sizeof *system->publics);
+    for (size_t i = 0; i < count; i++) {
+        system->publics[i].bell.wake_fd = -1;
+        system->threads[i] = (tina__shard_thread){.system = system, .index = i, .note = ""};
+    }
+    return TINA_OK;
+}
+
+static tina_status plan_all(tina_system *system, tina_error *error)
+{
+    for (size_t i = 0; i < system->shard_count; i++) {
+        if (!tina__plan_make(system->spec, i, system->shard_count, tina__os_page_size(), &system->plans[i])) {
+            tina__error_set(error, TINA_INVALID, 0, "types", "shard %zu does not fit into an address space", i);
+            return TINA_INVALID;
+        }
+    }
+    return TINA_OK;
+}
+
+static void fill_shared(tina_system *system)
+{
+    const tina_system_spec *spec = system->spec;
+    system->shared.shards = system->publics;
+    system->shared.shard_count = (uint8_t)system->shard_count;
+    system->shared.user = spec->user;
+    system->shared.shutdown_timeout_ns = spec->shutdown_timeout_ns == 0 ? SHUTDOWN_TIMEOUT_NS : spec->shutdown_timeout_ns;
+    system->shared.helper_bell = &system->helper_bell;
+    system->shared.has_log = spec->log_sink != NULL;
+    system->log_sink = spec->log_sink;
+}
+
+static tina_status prepare(tina_system *system, tina_error *error)
+{
+    tina_status status = plan_all(system, error);
+    if (status == TINA_OK)
+        status = check_budget(system, error);
+    if (status == TINA_OK)
+        status = open_events(system, error);
+    for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++)
+        status = open_mapping(system, i, error);
+    if (status == TINA_OK) {
+        choose_cpus(system);
+        fill_shared(system);
+    }
+    return status;
+}
+
+/* ---- Its threads --------------------------------------------------------------------------------- */
+
+static tina_status start_thread(tina__os_thread *thread, size_t stack_size, const char *name, void (*body)(void *),
+                                void *argument, tina_error *error)
+{
+    int os_error = 0;
+    tina_status status = tina__os_thread_start(thread, stack_size, name, body, argument, &os_error);
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, "", "the system gives no thread: raise the process's limit");
+    return status;
+}
+
+static tina_status start_threads(tina_system *system, tina_error *error)
+{
+    tina_status status = start_thread(&system->helper, 65536, "tina helper", tina__helper_body, system, error);
+    system->is_helper_started = status == TINA_OK;
+    for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "tina shard %u", (unsigned)i & 0xFF);
+        tina__shard_thread *thread = &system->threads[i];
+        status =
+            start_thread(&thread->thread, system->plans[i].limits.stack_size, name, tina__shard_thread_body, thread, error);
+        thread->is_started = status == TINA_OK;
+    }
+    return status;
+}
+
+static tina__boot_phase phase_of(const tina__shard_thread *thread)
+{
+    return (tina__boot_phase)atomic_load_explicit(&thread->phase, memory_order_acquire); /* with reach() */
+}
+
+static void open_gate(tina_system *system, tina__gate gate)
+{
+    atomic_store_explicit(&system->gate, gate, memory_order_release); /* with wait_for_gate() */
+    tina__os_event_signal(system->gate_event);
+}
+
+/* Waits until every started shard has reached the phase, or one has failed. TINA_TIMED_OUT: neither by the deadline. */
+static tina_status wait_for_all(tina_system *system, tina__boot_phase phase, uint64_t deadline_ns, tina_error *error)
+{
+    for (;;) {
+        size_t reached = 0;
+        for (size_t i = 0; i < system->shard_count; i++) {
+            const tina__shard_thread *thread = &system->threads[i];
+            tina__boot_phase now = phase_of(thread);
+            if (now == TINA__BOOT_FAILED) {
+                if (error != NULL)
+                    *error = thread->error;
+                return (tina_status)thread->error.status;
+            }
+            reached += now >= phase;
+        }
+        if (reached == system->shard_count)
+            return TINA_OK;
+        uint64_t now_ns = tina__os_now_ns();
+        if (now_ns >= deadline_ns)
+            return TINA_TIMED_OUT;
+        tina__os_event_wait(system->news, deadline_ns - now_ns);
+    }
+}
+
+static uint32_t count_running(const tina_system *system)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < system->shard_count; i++)
+        count += system->threads[i].is_started && phase_of(&system->threads[i]) != TINA__BOOT_ENDED;
+    return count;
+}
+
+/* Waits until every thread is about to return. Returns how many have not by the deadline. */
+static uint32_t wait_for_end(tina_system *system, uint64_t deadline_ns)
+{
+    uint32_t running;
+    while ((running = count_running(system)) != 0) {
+        uint64_t now_ns = tina__os_now_ns();
+        if (now_ns >= deadline_ns)
+            break;
+        tina__os_event_wait(system->news, deadline_ns == TINA_NONE_NS ? TINA_NONE_NS : deadline_ns - now_ns);
+    }
+    return running;
+}
+
+static void end_helper(tina_system *system)
+{
+    if (!system->is_helper_started)
+        return;
+    atomic_store_explicit(&system->is_helper_ending, true, memory_order_release); /* with the helper's loop */
+    if (tina__doorbell_ring(&system->helper_bell, TINA__DOORBELL_CONTROL))
+        tina__os_event_signal(system->helper_bell.wake_fd);
+    tina__os_thread_join(&system->helper);
+}
+
+/* Joins the threads, which are about to return, and frees everything. */
+static void end_threads(tina_system *system)
+{
+    for (size_t i = 0; i < system->shard_count; i++) {
+        if (system->threads[i].is_started)
+            tina__os_thread_join(&system->threads[i].thread);
+    }
+    end_helper(system);
+    destroy(system);
+}
+
+/* ---- The boot report ------------------------------------------------------------------------------- */
+
+static const char *backend_name(const tina_system *system) { return system->threads[0].shard->api->name; }
+
+static void report_shard(tina_system *system, size_t index)
+{
+    const tina__plan *plan = &system->plans[index];
+    const tina__shard_thread *thread = &system->threads[index];
+    char where[32] = "not pinned";
+    if (system->is_pinned)
+        snprintf(where, sizeof where, "on core %u", system->cpus[index]);
+    tina__system_log(system, TINA_LOG_INFO, "shard %zu: %s, %.1f MiB%s", index, where,
+                     (double)tina__plan_memory(plan) / (1 << 20),
+                     system->spec->development ? ", faulted in when used"
+                     : thread->got_huge        ? ", in huge pages"
+                                               : ", without huge pages");
+    for (size_t i = 0; i < TINA__REGION_COUNT; i++) {
+        const tina__region *region = &plan->regions[i];
+        if (region->size >= tina__plan_memory(plan) / 100)
+            tina__system_log(system, TINA_LOG_DEBUG, "shard %zu: %10.1f KiB %s", index, (double)region->size / 1024,
+                             region->name);
+    }
+}
+
+static void report_boot(tina_system *system)
+{
+    uint64_t fds = 0;
+    tina__system_log(system, TINA_LOG_INFO, "libtina %s: %zu shard%s, %s", tina_version(), system->shard_count,
+                     system->shard_count == 1 ? "" : "s", backend_name(system));
+    for (size_t i = 0; i < system->shard_count; i++) {
+        report_shard(system, i);
+        fds += system->plans[i].limits.fd_count;
+    }
+    if (system->threads[0].note[0] != '\0')
+        tina__system_log(system, TINA_LOG_WARN, "io_uring is refused (%s): using %s", system->threads[0].note,
+                         backend_name(system));
+    if (fds > tina__os_fd_limit())
+        tina__system_log(system, TINA_LOG_WARN,
+                         "%llu descriptors are reserved, but the process may open %llu: see ulimit -n",
+                         (unsigned long long)fds, (unsigned long long)tina__os_fd_limit());
+}
+
+/* ---- Starting and ending ----------------------------------------------------------------------------- */
+
+/* Undoes a boot that failed with its threads running. A thread that does not come back keeps the memory. */
+static void undo(tina_system *system, bool is_gate_open)
+{
+    if (!is_gate_open)
+        open_gate(system, TINA__GATE_ABORT);
+    tina__system_stop(system, TINA__STOP_NOW);
+    if (wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS) == 0) {
+        end_threads(system);
+        return;
+    }
+    tina__system_stop(system, TINA__STOP_ABANDON);
+}
+
+static tina_status come_up(tina_system *system, tina_error *error)
+{
+    uint64_t timeout_ns = system->spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : system->spec->init_timeout_ns;
+    uint64_t deadline_ns = tina__add_saturating(tina__os_now_ns(), timeout_ns);
+    bool is_gate_open = false;
+    tina_status status = start_threads(system, error);
+    if (status == TINA_OK)
+        status = wait_for_all(system, TINA__BOOT_READY, deadline_ns, error);
+    if (status == TINA_OK) {
+        open_gate(system, TINA__GATE_OPEN);
+        is_gate_open = true;
+        status = wait_for_all(system, TINA__BOOT_UP, deadline_ns, error);
+    }
+    if (status == TINA_TIMED_OUT)
+        tina__error_set(error, status, 0, "init_timeout_ns", "not every shard was up within %llu ms",
+                        (unsigned long long)(timeout_ns / 1000000));
+    if (status != TINA_OK)
+        undo(system, is_gate_open);
+    return status;
+}
+
+tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_system **out, tina_error *error)
+{
+    tina_system *system = calloc(1, sizeof *system);
+    if (system == NULL || allocate(system, spec) != TINA_OK) {
+        tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "", "no memory for the system's own tables");
+        if (system != NULL)
+            destroy(system);
+        return TINA_POOL_EXHAUSTED;
+    }
+    tina_status status = prepare(system, error);
+    if (status != TINA_OK) {
+        destroy(system);
+        return status;
+    }
+    status = come_up(system, error);
+    if (status != TINA_OK)
+        return status;
+    if (report)
+        report_boot(system);
+    *out = system;
+    return TINA_OK;
+}
+
+void tina__system_stop(tina_system *system, tina__stop how)
+{
+    uint32_t now = atomic_load_explicit(&system->shared.stop, memory_order_relaxed);
+    /* release, with the shards' look at it. It only grows. */
+    while (now < how && !atomic_compare_exchange_weak_explicit(&system->shared.stop, &now, how, memory_order_release,
+                                                               memory_order_relaxed)) {
+    }
+    for (size_t i = 0; i < system->shard_count; i++) {
+        tina__doorbell *bell = &system->publics[i].bell;
+        if (tina__doorbell_ring(bell, TINA__DOORBELL_CONTROL))
+            tina__os_event_signal(bell->wake_fd);
+    }
+    tina__os_event_signal(system->news);
+}
+
+/* Waits for the end. Returns how many threads are stuck. */
+static uint32_t await_end(tina_system *system)
+{
+    while (count_running(system) != 0 && atomic_load_explicit(&system->shared.stop, memory_order_acquire) == TINA__STOP_NOT)
+        tina__os_event_wait(system->news, TINA_NONE_NS);
+    uint64_t patience_ns = tina__add_saturating(system->shared.shutdown_timeout_ns, STUCK_GRACE_NS);
+    if (wait_for_end(system, tina__add_saturating(tina__os_now_ns(), patience_ns)) == 0)
+        return 0;
+    tina__system_stop(system, TINA__STOP_ABANDON);
+    return wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS);
+}
+
+static void fill_report(const tina_system *system, uint32_t stuck, tina_end_report *report)
+{
+    *report = (tina_end_report){.stuck_shards = stuck};
+    for (size_t i = 0; i < system->shard_count; i++) {
+        const tina__shard *shard = system->threads[i].shard;
+        tina_stats stats;
+        tina__shard_read_stats(shard, &stats);
+        tina__stats_add(&report->total, &stats);
+        if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
+            continue;
+        for (uint32_t k = 0; k < shard->undrained_count; k++) {
+            if (report->undrained_count < 8 && k < 8)
+                report->undrained[report->undrained_count] = shard->undrained[k];
+            report->undrained_count++;
+        }
+    }
+    report->total.state = TINA_SHARD_ENDED;
+}
+
+tina_status tina__system_join(tina_system *system, tina_end_report *report)
+{
+    uint32_t stuck = await_end(system);
+    tina_end_report own;
+    fill_report(system, stuck, &own);
+    if (report != NULL)
+        *report = own;
+    tina__signals_remove(system);
+    if (stuck == 0)
+        end_threads(system);
+    return stuck == 0 && own.undrained_count == 0 ? TINA_OK : TINA_TIMED_OUT;
+}

@@ -1,0 +1,85 @@
+/*
+ * A system: its shards' memory, threads and what they share; how it comes up and
+ * how it ends. One thread starts it and one joins it; stop, post and the counters
+ * are for any thread.
+ */
+#ifndef TINA__RUN_SYSTEM_H
+#define TINA__RUN_SYSTEM_H
+
+#include "os/os.h"
+#include "run/build.h"
+
+typedef enum tina__boot_phase { /* what a shard has reached */
+                                TINA__BOOT_STARTED,
+                                TINA__BOOT_READY,  /* its memory and backend are there */
+                                TINA__BOOT_UP,     /* its tree runs */
+                                TINA__BOOT_FAILED, /* see error */
+                                TINA__BOOT_ENDED,  /* its thread is about to return */
+} tina__boot_phase;
+
+typedef enum tina__gate { TINA__GATE_CLOSED, TINA__GATE_OPEN, TINA__GATE_ABORT } tina__gate;
+
+/* What the booting thread and a shard's thread tell each other. */
+typedef struct tina__shard_thread {
+    struct tina_system *system;
+    size_t index;
+    tina__os_thread thread;
+    bool is_started;
+    tina__shard *shard; /* set when it is ready */
+    tina_error error;   /* of BOOT_FAILED */
+    const char *note;   /* why it runs on another backend than asked for; "": no reason */
+    bool got_huge;
+    _Atomic uint32_t phase; /* tina__boot_phase; release: what stands above is written */
+} tina__shard_thread;
+
+struct tina_system {
+    tina_system_spec *spec; /* our copy */
+    tina__shared shared;
+    tina__shard_public *publics;
+    tina__plan *plans;
+    void **bases;
+    tina__shard_thread *threads;
+    size_t shard_count;
+    uint16_t *cpus; /* by shard; where is_pinned */
+    bool is_pinned;
+    uint64_t spin_ns;
+
+    int news;              /* an event: a phase was reached, or a stop was asked for */
+    int gate_event;        /* an event: the gate has changed. Signalled once for each waiting shard */
+    _Atomic uint32_t gate; /* tina__gate */
+
+    tina__os_thread helper;
+    bool is_helper_started;
+    tina__doorbell helper_bell;
+    _Atomic bool is_helper_ending;
+    void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length); /* NULL: none */
+};
+
+/* The spec is whole and has passed tina__spec_check; it is copied. report: write the boot report to the log. */
+tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_system **system, tina_error *error);
+tina_status tina__system_join(tina_system *system, tina_end_report *report);
+
+/* Any thread, async-signal-safe. */
+void tina__system_stop(tina_system *system, tina__stop how);
+
+/* The budget: bytes of all plans; 0: they don't fit into an address space. */
+size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count);
+size_t tina__system_shard_count(const tina_system_spec *spec);
+
+/* ---- Its threads (shard_thread.c, helper.c) ---- */
+
+void tina__shard_thread_body(void *thread);
+void tina__helper_body(void *system);
+
+/* A line of the system's own, from a thread that is no shard. */
+void tina__system_log(tina_system *system, tina_level level, const char *format, ...) TINA_PRINTF(3, 4);
+
+/* ---- Signals (signals.c): the systems that SIGTERM and SIGINT stop ---- */
+
+bool tina__signals_add(tina_system *system);
+void tina__signals_remove(tina_system *system);
+
+void tina__error_set(tina_error *error, tina_status status, int os_error, const char *path, const char *format, ...)
+    TINA_PRINTF(5, 6);
+
+#endif
