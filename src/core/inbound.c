@@ -76,40 +76,48 @@ static bool take_message(tina__shard *shard, tina__peer *peer, const tina_messag
     return deliver(shard, peer, message, peer->stalled < TINA__STALL_TICKS_MAX);
 }
 
+/* The patience is per message that is held back: whatever got through renews it. */
+static void note_stall(tina__peer *peer, bool is_drained, bool has_advanced)
+{
+    if (is_drained || has_advanced)
+        peer->stalled = 0;
+    if (!is_drained)
+        peer->stalled++;
+}
+
 /* True: nothing is left in it. */
 static bool drain_channel(tina__shard *shard, tina__peer *peer, uint32_t *count)
 {
     const tina_message *message;
-    bool is_drained = true;
     uint32_t before = *count;
     while ((message = tina__spsc_peek(peer->in)) != NULL) {
-        if (!take_message(shard, peer, message)) {
-            is_drained = false;
+        if (!take_message(shard, peer, message))
             break;
-        }
         if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
             tina__count(shard, received_remote);
         tina__spsc_take(peer->in);
         (*count)++;
     }
     tina__spsc_release(peer->in);
-    /* The patience is per message that is held back: whatever got through renews it. */
-    if (is_drained || *count != before)
-        peer->stalled = 0;
-    if (!is_drained)
-        peer->stalled++;
-    return is_drained;
+    note_stall(peer, message == NULL, *count != before);
+    return message == NULL;
 }
 
-static void drain_inbox(tina__shard *shard, uint32_t *count)
+/* The same for posts. The shard's own entry among its peers keeps their patience. */
+static bool drain_inbox(tina__shard *shard, uint32_t *count)
 {
+    tina__peer *self = &shard->p.peers[shard->id];
     const tina_message *message;
+    uint32_t before = *count;
     while ((message = tina__mpsc_peek(shard->p.inbox)) != NULL) {
+        if (!deliver(shard, NULL, message, self->stalled < TINA__STALL_TICKS_MAX))
+            break;
         tina__count(shard, posted);
-        (void)deliver(shard, NULL, message, false);
         tina__mpsc_take(shard->p.inbox);
         (*count)++;
     }
+    note_stall(self, message == NULL, *count != before);
+    return message == NULL;
 }
 
 uint32_t tina__inbound_drain(tina__shard *shard)
@@ -118,11 +126,8 @@ uint32_t tina__inbound_drain(tina__shard *shard)
     for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++) {
         for (uint64_t bits = shard->pending[word]; bits != 0; bits &= bits - 1) {
             uint32_t bit = word * 64 + tina__lowest_bit(bits);
-            bool is_drained = true;
-            if (bit == TINA__DOORBELL_INBOX)
-                drain_inbox(shard, &count);
-            else
-                is_drained = drain_channel(shard, &shard->p.peers[bit], &count);
+            bool is_drained = bit == TINA__DOORBELL_INBOX ? drain_inbox(shard, &count)
+                                                          : drain_channel(shard, &shard->p.peers[bit], &count);
             if (is_drained)
                 shard->pending[word] &= ~(1ull << (bit % 64));
             else

@@ -27,7 +27,6 @@ static tina_status accept_make(tina_ctx *frame, const tina_op *op, tina__operati
 {
     (void)frame;
     (void)op;
-    operation->request.backend_memory = operation->backend_memory;
     operation->request.peer = &operation->address;
     return TINA_OK;
 }
@@ -65,7 +64,6 @@ static tina_status connect_make(tina_ctx *frame, const tina_op *op, tina__operat
     if (op->address == NULL || (op->address->family != TINA_IPV4 && op->address->family != TINA_IPV6))
         return TINA_INVALID;
     operation->address = *op->address;
-    operation->request.backend_memory = operation->backend_memory;
     operation->request.peer = &operation->address;
     return TINA_OK;
 }
@@ -86,7 +84,6 @@ static tina_status receive_make(tina_ctx *frame, const tina_op *op, tina__operat
 {
     uint32_t whole = frame->shard->p.buffer_size;
     operation->request.size = op->size == 0 || op->size > whole ? whole : (uint32_t)op->size;
-    operation->request.backend_memory = operation->backend_memory;
     return TINA_OK;
 }
 

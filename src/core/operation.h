@@ -30,9 +30,8 @@ typedef enum tina__operation_state {
 
 typedef struct tina__operation {
     union {
-        tina_message message;             /* DONE */
-        tina_bytes parts[TINA_PARTS_MAX]; /* a send from the isolate's memory, before */
-        uint8_t backend_memory[128];      /* the others, before */
+        tina_message message;        /* DONE */
+        uint8_t backend_memory[128]; /* before */
     };
     tina__io_request request;
     tina__timer_node deadline;
@@ -54,7 +53,10 @@ typedef struct tina__operation {
     uint8_t part_count; /* of parts; 0: everything is in the buffer */
     uint8_t part;
     uint64_t part_offset;
-    tina_address address; /* connect: to where; accept: from where */
+    union {
+        tina_address address;             /* connect: to where; accept: from where */
+        tina_bytes parts[TINA_PARTS_MAX]; /* send: from where in the isolate's memory */
+    };
 } tina__operation;
 
 enum { TINA__READ, TINA__WRITE }; /* the halves of a descriptor, as indexes */

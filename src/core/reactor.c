@@ -51,6 +51,7 @@ tina_status tina__operation_make(tina_ctx *frame, const tina_op *op, uint32_t *i
     operation->request = (tina__io_request){
         .token = op->fd.bits, /* until it starts: what it is for */
         .kind = row->backend_kind,
+        .backend_memory = operation->backend_memory,
     };
     operation->deadline = (tina__timer_node){.owner = *index, .kind = TINA__NODE_OPERATION};
     operation->deadline.deadline_ns = op->timeout_ns; /* until it starts: how long */

@@ -195,7 +195,6 @@ typedef struct tina__shard {
 
     uint64_t now_ns;
     uint64_t tick;
-    uint32_t work; /* done in this tick */
 
     /* Dispatch. */
     uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates */
@@ -206,7 +205,6 @@ typedef struct tina__shard {
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
     uint32_t depth;      /* frames in use */
     tina_message notice; /* shutdown, resume, refusals */
-    tina_address notice_peer;
 
     /* Mail. */
     tina__pool messages;

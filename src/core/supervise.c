@@ -368,7 +368,7 @@ uint32_t tina__supervise_wipe(tina__shard *shard)
         tina__supervise_end_all(shard, TINA__END_SHARD);
         return 1;
     }
-    if (!shard->wipe.is_under_way || !tina__shard_is_empty(shard))
+    if (!shard->wipe.is_under_way || !tina__shard_is_empty(shard) || !tina__dispatch_is_quiet(shard))
         return 0;
     rebuild(shard);
     return 1;
