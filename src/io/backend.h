@@ -41,8 +41,9 @@
  * finish what it can, and waits up to wait_ns for something to collect (0: does
  * not wait, and makes no system call where there is nothing to hand over or to
  * finish; TINA_NONE_NS: without limit). It returns early when wake_fd, an
- * eventfd, is readable; the backend reads it empty. collect takes completions
- * off. A request may complete inside submit; its completion is still collected.
+ * eventfd, is readable; the backend reads it empty, and once it has, this flush
+ * does not wait (any more): a wake that was read must not be waited for again.
+ * collect takes completions off. A request may complete inside submit; its completion is still collected.
  * Completions may come in any order across descriptors.
  *
  * Descriptors. The synchronous calls below work on non-blocking sockets.
@@ -74,8 +75,8 @@ typedef struct tina__io_request {
     uint32_t size;                 /* SEND, RECEIVE */
     uint32_t slot;                 /* the descriptor's number */
     int32_t os_fd;
-    uint8_t kind; /* tina__io_kind */
-    bool no_wait; /* SEND */
+    uint8_t kind;          /* tina__io_kind */
+    bool no_wait;          /* SEND */
     uint8_t backend_state; /* the backend's */
     tina_address *peer;    /* ACCEPT: out, may be NULL; CONNECT: in */
     void *backend_memory;  /* 128 bytes, 16-byte aligned, the backend's while it has the request (socket addresses) */

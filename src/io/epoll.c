@@ -61,17 +61,11 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
     return TINA_OK;
 }
 
-static void close_backend(tina__backend *backend)
-{
-    close(backend->epoll_fd);
-}
+static void close_backend(tina__backend *backend) { close(backend->epoll_fd); }
 
 /* ---- Requests ---- */
 
-static uint64_t watch_word(uint32_t slot, uint32_t generation)
-{
-    return (uint64_t)generation << 32 | slot;
-}
+static uint64_t watch_word(uint32_t slot, uint32_t generation) { return (uint64_t)generation << 32 | slot; }
 
 static void watch(tina__backend *backend, tina__io_request *request)
 {
@@ -93,29 +87,36 @@ static void watch(tina__backend *backend, tina__io_request *request)
     tina__ready_refuse(&backend->ready, request, status, os_error);
 }
 
+static void submit_one(tina__backend *backend, tina__io_request *request)
+{
+    if (tina__ready_submit(&backend->ready, request))
+        watch(backend, request);
+}
+
 static void submit(tina__backend *backend, tina__io_request *requests)
 {
     while (requests != NULL) {
         tina__io_request *request = requests;
         requests = request->next;
-        if (tina__ready_submit(&backend->ready, request))
-            watch(backend, request);
+        submit_one(backend, request);
     }
 }
 
-static void cancel(tina__backend *backend, tina__io_request *request)
-{
-    tina__ready_cancel(&backend->ready, request);
-}
+static void cancel(tina__backend *backend, tina__io_request *request) { tina__ready_cancel(&backend->ready, request); }
 
-static void lend(tina__backend *backend, uint32_t buffer)
-{
-    tina__ready_lend(&backend->ready, buffer);
-}
+static void lend(tina__backend *backend, uint32_t buffer) { tina__ready_lend(&backend->ready, buffer); }
 
 static uint32_t collect(tina__backend *backend, tina__io_completion *completions, uint32_t max)
 {
-    return tina__requests_collect(&backend->ready.done, completions, max);
+    uint32_t count = 0;
+    while (count < max && backend->ready.done.first != NULL) {
+        tina__io_request *request = tina__requests_pop(&backend->ready.done);
+        if (tina__ready_goes_again(&backend->ready, request))
+            submit_one(backend, request);
+        else
+            completions[count++] = tina__requests_completion(request);
+    }
+    return count;
 }
 
 static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)

@@ -8,7 +8,7 @@
 #include <errno.h>
 
 /* A request's backend_state. */
-enum { FRESH, CONNECTING };
+enum { FRESH, CONNECTING, STARVED };
 
 size_t tina__ready_memory_size(const tina__backend_config *config)
 {
@@ -53,10 +53,7 @@ static void fail(tina__ready *ready, tina__io_request *request, int os_error)
     finish(ready, request, tina__sock_status(os_error), os_error);
 }
 
-static bool would_block(int os_error)
-{
-    return os_error == EAGAIN || os_error == EWOULDBLOCK;
-}
+static bool would_block(int os_error) { return os_error == EAGAIN || os_error == EWOULDBLOCK; }
 
 /* ---- One attempt of each kind. True: the request is over; false: it would block ---- */
 
@@ -129,6 +126,7 @@ static bool try_connect(tina__ready *ready, tina__io_request *request)
 static bool try_receive(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
 {
     if (ready->lent_count == 0) {
+        request->backend_state = STARVED;
         finish(ready, request, TINA_BUSY, 0);
         return true;
     }
@@ -241,8 +239,12 @@ void tina__ready_refuse(tina__ready *ready, tina__io_request *request, tina_stat
 
 void tina__ready_cancel(tina__ready *ready, tina__io_request *request)
 {
-    if (stop_waiting(ready, request))
+    if (stop_waiting(ready, request)) {
         finish(ready, request, TINA_CANCELLED, 0);
+    } else if (request->backend_state == STARVED) {
+        request->backend_state = FRESH;
+        ((tina__io_completion *)request->backend_memory)->status = TINA_CANCELLED;
+    }
 }
 
 static void retry(tina__ready *ready, tina__ready_fd *fd, tina__io_request **place)
@@ -265,6 +267,11 @@ void tina__ready_tell(tina__ready *ready, uint32_t slot, tina__ready_event event
         fd->is_full = false;
         retry(ready, fd, &fd->writer);
     }
+}
+
+bool tina__ready_goes_again(const tina__ready *ready, const tina__io_request *request)
+{
+    return request->backend_state == STARVED && ready->lent_count != 0;
 }
 
 void tina__ready_lend(tina__ready *ready, uint32_t buffer)

@@ -51,6 +51,12 @@ void tina__ready_init(tina__ready *ready, const tina__backend_config *config, vo
 
 /* Tries it. False: it has completed. True: it waits, and its descriptor has to be watched. */
 bool tina__ready_submit(tina__ready *ready, tina__io_request *request);
+/*
+ * A request taken off done found no buffer, but there is one by now: it is to be
+ * submitted once more. Its submitter, told TINA_BUSY, would wait for the next to be
+ * lent.
+ */
+bool tina__ready_goes_again(const tina__ready *ready, const tina__io_request *request);
 /* The descriptor of a waiting request cannot be watched: the request fails. */
 void tina__ready_refuse(tina__ready *ready, tina__io_request *request, tina_status status, int os_error);
 void tina__ready_cancel(tina__ready *ready, tina__io_request *request);

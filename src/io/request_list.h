@@ -49,12 +49,10 @@ static inline void tina__requests_finish(tina__request_list *done, tina__io_requ
     tina__requests_push(done, request);
 }
 
-static inline uint32_t tina__requests_collect(tina__request_list *done, tina__io_completion *completions, uint32_t max)
+/* Of a request that was taken off such a list. */
+static inline tina__io_completion tina__requests_completion(const tina__io_request *request)
 {
-    uint32_t count = 0;
-    while (count < max && done->first != NULL)
-        completions[count++] = *(tina__io_completion *)tina__requests_pop(done)->backend_memory;
-    return count;
+    return *(const tina__io_completion *)request->backend_memory;
 }
 
 #endif

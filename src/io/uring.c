@@ -413,12 +413,14 @@ static uint32_t take_buffer(tina__backend *backend, const struct io_uring_cqe *r
 
 static tina__io_completion failure(const tina__io_request *request, int os_error)
 {
-    bool is_out_of_buffers = request->kind == TINA__IO_RECEIVE && os_error == ENOBUFS;
-    bool is_full = request->no_wait && os_error == EAGAIN;
-    if (is_out_of_buffers || is_full)
+    if (os_error == EAGAIN && request->no_wait)
         return tina__completion_make(request, TINA_BUSY, 0);
-    if (os_error == ECANCELED || os_error == EINTR || os_error == EAGAIN)
+    bool is_starved = os_error == ENOBUFS && request->kind == TINA__IO_RECEIVE;
+    bool did_nothing = is_starved || os_error == EINTR || os_error == EAGAIN;
+    if (os_error == ECANCELED || (did_nothing && request->backend_state == CANCEL_ASKED))
         return tina__completion_make(request, TINA_CANCELLED, 0);
+    if (is_starved)
+        return tina__completion_make(request, TINA_BUSY, 0);
     return tina__completion_make(request, tina__sock_status(os_error), os_error);
 }
 
@@ -442,11 +444,17 @@ static tina__io_completion success(const tina__io_request *request, int result, 
     return completion;
 }
 
-/* Interrupted, or sent away though it is willing to wait: it goes over once more, unless somebody wants its end. */
-static bool goes_again(const tina__io_request *request, int result)
+/*
+ * Whether it goes over once more, unless somebody wants its end: it was interrupted,
+ * was sent away though it is willing to wait, or found no buffer where there is one
+ * by now. Its submitter, told TINA_BUSY, would wait for the next to be lent.
+ */
+static bool goes_again(const tina__backend *backend, const tina__io_request *request, int result)
 {
     if (request->backend_state == CANCEL_ASKED)
         return false;
+    if (result == -ENOBUFS && request->kind == TINA__IO_RECEIVE)
+        return backend->lent_count != 0;
     return result == -EINTR || (result == -EAGAIN && !request->no_wait);
 }
 
@@ -464,7 +472,7 @@ static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina
     tina__assert(request != NULL);
     tina__assert(request->token == result->user_data);
     uint32_t buffer = take_buffer(backend, result);
-    if (goes_again(request, result->res)) {
+    if (goes_again(backend, request, result->res)) {
         request->backend_state = QUEUED;
         tina__requests_push(&backend->queue, request);
         return false;
@@ -476,7 +484,9 @@ static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina
 
 static uint32_t collect(tina__backend *backend, tina__io_completion *completions, uint32_t max)
 {
-    uint32_t count = tina__requests_collect(&backend->done, completions, max);
+    uint32_t count = 0;
+    while (count < max && backend->done.first != NULL)
+        completions[count++] = tina__requests_completion(tina__requests_pop(&backend->done));
     unsigned seen = 0;
     unsigned head;
     struct io_uring_cqe *result;

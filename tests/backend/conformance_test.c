@@ -35,15 +35,9 @@ static void open_config(test_rig *rig, tina__backend_config config)
     assert_int_equal(rig->api->id, wanted);
 }
 
-static void open_small(test_rig *rig)
-{
-    open_config(rig, small);
-}
+static void open_small(test_rig *rig) { open_config(rig, small); }
 
-static void feed(int os_fd, const void *data, size_t size)
-{
-    assert_int_equal(write(os_fd, data, size), size);
-}
+static void feed(int os_fd, const void *data, size_t size) { assert_int_equal(write(os_fd, data, size), size); }
 
 static void assert_holds_nothing(const rig_request *request)
 {
@@ -352,6 +346,46 @@ static void receive_that_waits_without_a_lent_buffer_is_busy_when_data_comes(voi
     close(others[1]);
     rig_close_fd(&rig, holder);
     rig_close_fd(&rig, idle);
+    rig_close(&rig);
+}
+
+/* Told that it is busy, the reactor would wait for a buffer that was lent already. */
+static void receive_without_a_buffer_completes_with_one_lent_before_it_is_collected(void **state)
+{
+    (void)state;
+    test_rig rig;
+    tina__backend_config config = small;
+    config.buffer_count = 1;
+    open_config(&rig, config);
+    int other;
+    rig_fd fd = rig_pair(&rig, &other);
+    feed(other, "one", 3);
+    rig_request *first = rig_receive(&rig, fd, 0);
+    assert_int_equal(rig_do(&rig, first), TINA_OK);
+    feed(other, "two", 3);
+    rig_request *second = rig_receive(&rig, fd, 0);
+    rig_submit(&rig, second);
+    rig.api->flush(rig.backend, RIG_PATIENCE_NS);
+    rig_lend_back(&rig, first);
+    rig_await(&rig, second);
+    assert_int_equal(second->completion.status, TINA_OK);
+    assert_memory_equal(rig_data(&rig, second), "two", 3);
+    /* The same, and then its end is asked for: it must not go on for ever. */
+    feed(other, "three", 5);
+    rig_request *third = rig_receive(&rig, fd, 0);
+    rig_submit(&rig, third);
+    rig.api->flush(rig.backend, RIG_PATIENCE_NS);
+    rig_cancel(&rig, third);
+    rig_lend_back(&rig, second);
+    rig_await(&rig, third);
+    assert_int_equal(third->completion.status, TINA_CANCELLED);
+    assert_holds_nothing(third);
+    rig_renew(third);
+    assert_int_equal(rig_do(&rig, third), TINA_OK);
+    assert_memory_equal(rig_data(&rig, third), "three", 5);
+    rig_lend_back(&rig, third);
+    close(other);
+    rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
 
@@ -1274,6 +1308,32 @@ static void wake_before_the_flush_ends_it(void **state)
     rig_close(&rig);
 }
 
+/* A batch so long that it goes over in parts: the wake may be read between them, and none comes after it. */
+static void wake_read_while_a_batch_goes_over_ends_the_flush(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    uint32_t ends = descriptors_for_us(COUNT) / 2 * 2;
+    test_rig rig;
+    open_config(&rig, (tina__backend_config){.op_count = ends, .fd_count = ends, .buffer_count = 4, .buffer_size = 64});
+    rig_turn(&rig, 1); /* from now on the wake is watched */
+    for (uint32_t i = 0; i < ends; i += 2) {
+        int other;
+        rig_fd fd = rig_pair(&rig, &other);
+        rig_submit(&rig, rig_receive(&rig, fd, 0));
+        rig_submit(&rig, rig_receive(&rig, rig_adopt(&rig, other), 0));
+    }
+    assert_non_null(signal_soon(&rig));
+    rig_turn(&rig, TINA_NONE_NS);
+    assert_int_equal(rig.completed, 0);
+    for (uint32_t i = 0; i < ends; i++)
+        rig_cancel(&rig, &rig.requests[i]);
+    rig_await_all(&rig);
+    for (uint32_t i = 0; i < ends; i++)
+        rig_close_fd(&rig, (rig_fd){.os_fd = rig.requests[i].request.os_fd, .slot = rig.requests[i].request.slot});
+    rig_close(&rig);
+}
+
 static void flush_with_a_limit_returns_though_nothing_happens(void **state)
 {
     (void)state;
@@ -1418,6 +1478,7 @@ static int run(uint8_t backend, const char *name)
         cmocka_unit_test(receive_on_no_connection_fails_with_errno),
         cmocka_unit_test(receive_without_a_lent_buffer_is_busy_until_one_is_lent),
         cmocka_unit_test(receive_that_waits_without_a_lent_buffer_is_busy_when_data_comes),
+        cmocka_unit_test(receive_without_a_buffer_completes_with_one_lent_before_it_is_collected),
         cmocka_unit_test(receive_that_is_idle_holds_no_buffer),
         cmocka_unit_test(buffers_lent_in_any_order_are_each_used),
         cmocka_unit_test(buffers_by_the_ten_thousand_are_each_used),
@@ -1450,6 +1511,7 @@ static int run(uint8_t backend, const char *name)
         cmocka_unit_test(close_of_a_descriptor_ends_the_connection_at_once),
         cmocka_unit_test(wake_from_another_thread_ends_a_flush_without_limit),
         cmocka_unit_test(wake_before_the_flush_ends_it),
+        cmocka_unit_test(wake_read_while_a_batch_goes_over_ends_the_flush),
         cmocka_unit_test(flush_with_a_limit_returns_though_nothing_happens),
         cmocka_unit_test(flush_with_nothing_to_do_makes_no_system_call),
         cmocka_unit_test(working_asks_for_no_memory),

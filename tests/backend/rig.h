@@ -212,10 +212,7 @@ static inline rig_request *rig_send(test_rig *rig, rig_fd fd, const void *data, 
 }
 
 /* Requests that go over in one batch are chained with rig_chain, and given to rig_submit_list by their first. */
-static inline void rig_chain(rig_request *first, rig_request *second)
-{
-    first->request.next = &second->request;
-}
+static inline void rig_chain(rig_request *first, rig_request *second) { first->request.next = &second->request; }
 
 static inline void rig_submit_list(test_rig *rig, rig_request *first)
 {
@@ -240,10 +237,7 @@ static inline void rig_renew(rig_request *request)
     request->request.token = tina__word_make(RIG_SHARD, tina__word_index(request->request.token), request->generation);
 }
 
-static inline void rig_cancel(test_rig *rig, rig_request *request)
-{
-    rig->api->cancel(rig->backend, &request->request);
-}
+static inline void rig_cancel(test_rig *rig, rig_request *request) { rig->api->cancel(rig->backend, &request->request); }
 
 /* ---- Completions ---- */
 
@@ -278,10 +272,7 @@ static inline void rig_turn(test_rig *rig, uint64_t wait_ns)
     rig_collect(rig);
 }
 
-static inline bool rig_is_over(const rig_request *request)
-{
-    return request->completed == request->submitted;
-}
+static inline bool rig_is_over(const rig_request *request) { return request->completed == request->submitted; }
 
 static inline void rig_await(test_rig *rig, rig_request *request)
 {
