@@ -4,6 +4,7 @@
 #include "core/call.h"
 #include "core/dispatch.h"
 #include "core/inbound.h"
+#include "core/invariant.h"
 #include "core/log.h"
 #include "core/reactor.h"
 #include "core/route.h"
@@ -11,6 +12,7 @@
 #include "core/supervise.h"
 #include "core/timers.h"
 
+#define AUDIT_EVERY    64   /* ticks, in builds that audit */
 #define REUSE_DISTANCE 1024 /* freed slots that wait before one is used again, of everything that has generations */
 
 /* ---- Making ------------------------------------------------------------------------------ */
@@ -245,6 +247,7 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
     tina__log_flush(shard);
     if (work != 0)
         tina__stats_publish(shard);
+    tina__audit(shard->tick % AUDIT_EVERY != 0 || tina__invariant_broken(shard) == NULL);
     return work;
 }
 

@@ -293,7 +293,4 @@ void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 /* The counters, with what is derived from the pools. Any thread may copy them at any time. */
 void tina__shard_read_stats(const tina__shard *shard, tina_stats *stats);
 
-/* O(n): pools, lists and owners agree. For audits and tests. */
-bool tina__shard_is_sound(const tina__shard *shard, const char **what);
-
 #endif
