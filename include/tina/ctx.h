@@ -27,45 +27,55 @@ TINA_BEGIN_DECLS
  * or call that shutdown overtook goes on as a started one.
  */
 
-/* End. Everything that the isolate holds is taken back. */
+/*
+ * End as done. Everything that the isolate holds is taken back. From an init:
+ * the spawn fails with TINA_INIT_FAILED.
+ */
 TINA_API TINA_MUST_USE tina_effect tina_done(void);
 
-/* End as a failure, which the supervisor may answer with a restart. reason is the user's own: logged and counted. */
+/*
+ * End as a failure, which the supervisor may answer with a restart. reason, 0 to
+ * 255, is the user's own: it is logged, and the crash is counted.
+ */
 TINA_API TINA_MUST_USE tina_effect tina_crash(uint8_t reason);
 
 /* Come back in the next tick, with TINA_TAG_RESUME. */
 TINA_API TINA_MUST_USE tina_effect tina_yield(void);
 
-/* Park until there is mail, a timer, a finished operation or the shutdown. */
+/* Park until there is mail, a timer, a finished operation that was started, or the shutdown. */
 TINA_API TINA_MUST_USE tina_effect tina_receive(void);
 
 /*
- * Send a request and park until its reply, or TINA_TAG_CALL_FAILED with the
- * tina_status in its payload. A call that cannot be delivered (stale handle,
- * full mailbox or channel, shard down, no free message or timer, a tag or size
- * that is not allowed) fails at once, not after the timeout; so does one whose
- * receiver ends before it replies (TINA_STALE_HANDLE). timeout_ns 0: 5 s.
+ * Send a request of at most TINA_PAYLOAD_MAX bytes and park until its reply, or
+ * TINA_TAG_CALL_FAILED with the tina_status in its payload. The payload is copied
+ * when the effect is made. A call that cannot be delivered (stale handle, full
+ * mailbox or channel, shard down, no free message or timer, a tag or size that is
+ * not allowed) fails at once, not after the timeout; so does one whose receiver
+ * ends before it replies (TINA_STALE_HANDLE). Past the timeout: TINA_TIMED_OUT.
+ * timeout_ns 0: 5 s. A handler call may make 64 effects that carry a message
+ * (tina_call, tina_reply); the next is TINA_POOL_EXHAUSTED.
  */
 TINA_API TINA_MUST_USE tina_effect tina_call(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size,
                                              uint64_t timeout_ns);
 
 /*
- * Answer the call being handled, then park as tina_receive. Where a plain
- * message is being handled, or the arguments are not allowed, the isolate
- * crashes: its reason is logged.
+ * Answer the call being handled with at most TINA_PAYLOAD_MAX bytes, then park as
+ * tina_receive. The payload is copied when the effect is made. A caller that has
+ * given up is not told, nor is the isolate. Where a plain message is being
+ * handled, or the arguments are not allowed, the isolate crashes: why is logged.
  */
 TINA_API TINA_MUST_USE tina_effect tina_reply(tina_ctx *ctx, tina_tag tag, const void *payload, size_t size);
 
 /* ---- Who, where, when ----------------------------------------------------- */
 
-TINA_API tina_handle tina_self(const tina_ctx *ctx);
-TINA_API uint8_t tina_shard(const tina_ctx *ctx);
-TINA_API uint8_t tina_shard_count(const tina_ctx *ctx);
-TINA_API uint64_t tina_now(const tina_ctx *ctx); /* monotonic ns, the same all through one handler call */
-TINA_API uint64_t tina_random(tina_ctx *ctx);    /* 64 random bits, from the shard's own stream */
-TINA_API void *tina_user(const tina_ctx *ctx);   /* the spec's user pointer */
-TINA_API bool tina_is_shutting_down(const tina_ctx *ctx);
-TINA_API void tina_stop_system(tina_ctx *ctx); /* as SIGTERM would */
+TINA_API tina_handle tina_self(const tina_ctx *ctx);      /* this isolate's handle, valid until it ends */
+TINA_API uint8_t tina_shard(const tina_ctx *ctx);         /* this shard's index, from 0 */
+TINA_API uint8_t tina_shard_count(const tina_ctx *ctx);   /* of the system, 1 to TINA_SHARDS_MAX */
+TINA_API uint64_t tina_now(const tina_ctx *ctx);          /* monotonic ns, the same all through one handler call */
+TINA_API uint64_t tina_random(tina_ctx *ctx);             /* 64 random bits, from the shard's own stream; not for keys */
+TINA_API void *tina_user(const tina_ctx *ctx);            /* the spec's user pointer */
+TINA_API bool tina_is_shutting_down(const tina_ctx *ctx); /* the shutdown has reached this shard */
+TINA_API void tina_stop_system(tina_ctx *ctx);            /* begin the graceful shutdown, as the first SIGTERM would */
 
 /* Which shard a key belongs to: the same for a key and a shard count, on every machine. shard_count 0: 0. Any thread. */
 TINA_API uint8_t tina_key_shard(uint64_t key, uint8_t shard_count);
@@ -74,8 +84,9 @@ TINA_API uint8_t tina_key_shard(uint64_t key, uint8_t shard_count);
 
 /*
  * Send a message of at most TINA_PAYLOAD_MAX bytes to an isolate on any shard.
- * The payload is copied. tag is TINA_TAG_USER or above. To another shard, TINA_OK
- * says that the channel has it; what its shard then refuses is counted there.
+ * The payload is copied; it may be NULL where size is 0. tag is TINA_TAG_USER or
+ * above. To another shard, TINA_OK says that the channel has it; what its shard
+ * then refuses is counted there.
  *
  * TINA_OK; TINA_INVALID: the tag, the size, or a shard that does not exist;
  * TINA_STALE_HANDLE, TINA_MAILBOX_FULL, TINA_POOL_EXHAUSTED: on this shard;
@@ -84,35 +95,41 @@ TINA_API uint8_t tina_key_shard(uint64_t key, uint8_t shard_count);
 TINA_API TINA_MUST_USE tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size);
 
 /*
- * The same without a copy: fill the size bytes at *payload, then commit. One at a
- * time; what is not committed when the handler returns never happened. The bytes
- * at *payload are not cleared. Statuses as tina_send, and TINA_BUSY: one is open.
+ * The same without a copy: fill the size bytes at *payload, then commit, which
+ * cannot fail. One at a time; what is not committed when the handler returns never
+ * happened. The bytes at *payload are not cleared, and are the receiver's from the
+ * commit on. Statuses as tina_send, and TINA_BUSY: one is open.
  */
 TINA_API TINA_MUST_USE tina_status tina_send_begin(tina_ctx *ctx, tina_handle to, tina_tag tag, size_t size, void **payload);
-TINA_API void tina_send_commit(tina_ctx *ctx); /* with none open: does nothing */
+TINA_API void tina_send_commit(tina_ctx *ctx); /* send the one that is open; with none open: does nothing */
 
 /*
  * Several calls at once, without parking: each answer, or TINA_TAG_CALL_FAILED,
- * comes as mail and carries *call in message->correlation. Statuses as tina_send;
- * TINA_POOL_EXHAUSTED also where no timer is free, TINA_CHANNEL_FULL also where
- * the answer would have no room. timeout_ns 0: 5 s.
+ * comes as mail and carries *call in message->correlation; call may be NULL.
+ * timeout_ns 0: 5 s. Statuses as tina_send, and TINA_OK means that exactly one
+ * answer or failure will come; TINA_POOL_EXHAUSTED also where no timer is free, on
+ * any shard; TINA_CHANNEL_FULL also where the answer would have no room.
  */
 TINA_API TINA_MUST_USE tina_status tina_call_start(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload,
                                                    size_t size, uint64_t timeout_ns, uint32_t *call);
 
-/* Who called, to answer later: kept as long as one likes, used once. */
+/* Who called, to answer later: copied and kept as long as one likes, used once, by the isolate that was called. */
 typedef struct tina_caller {
     tina_handle source;
     uint32_t correlation;
 } tina_caller;
 
-TINA_API bool tina_is_call(const tina_message *message);
-TINA_API tina_caller tina_message_caller(const tina_message *message);
+TINA_API bool tina_is_call(const tina_message *message);               /* somebody waits for an answer to it */
+TINA_API tina_caller tina_message_caller(const tina_message *message); /* where tina_is_call says so */
 
 /*
- * Answer a call now or later. Never refused for want of room.
+ * Answer a call now or later, with at most TINA_PAYLOAD_MAX bytes, which are
+ * copied. Never refused for want of room.
+ *
  * TINA_OK; TINA_INVALID: the tag or the size; TINA_STALE_HANDLE: it was answered
- * already, has timed out, or its caller is gone; TINA_SHARD_DOWN.
+ * already, has timed out, its caller is gone, or it was another isolate's to
+ * answer. Where a caller on another shard has given up and the news is still on
+ * its way: TINA_OK, and counted there as arrived_stale and replies_late.
  */
 TINA_API TINA_MUST_USE tina_status tina_reply_to(tina_ctx *ctx, tina_caller caller, tina_tag tag, const void *payload,
                                                  size_t size);
@@ -149,8 +166,10 @@ typedef struct tina_spawn {
  * may spawn, eight deep. On failure the descriptor stays with the spawner, and
  * the child is not tried again. child may be NULL.
  *
- * TINA_OK; TINA_INVALID: the type, the arguments' size, the group, the restart
- * policy, or the ninth level of inits; TINA_ARENA_FULL; TINA_GROUP_FULL;
+ * TINA_OK; TINA_INVALID: the type, the arguments, the group, the restart policy
+ * (a child that is restarted has neither a descriptor nor TINA_GROUP_NONE), the
+ * handoff, or the ninth level of inits; TINA_ARENA_FULL: every slot of the type is
+ * taken, or kept for a child that is to be restarted; TINA_GROUP_FULL;
  * TINA_INIT_FAILED; for the descriptor: TINA_STALE_HANDLE, TINA_NOT_OWNER, and
  * TINA_BUSY while something is under way on it.
  */
@@ -159,8 +178,10 @@ TINA_API TINA_MUST_USE tina_status tina_spawn_child(tina_ctx *ctx, const tina_sp
 /* ---- Timers -------------------------------------------------------------------- */
 
 /*
- * A message with this tag and no payload, no sooner than tina_now() + delay_ns.
- * timer may be NULL. tag is TINA_TAG_TIMER, or TINA_TAG_USER and above.
+ * A message with this tag and no payload, no sooner than tina_now() + delay_ns,
+ * and up to a timer_resolution_ns later. The timer is this isolate's, and ends
+ * with it. timer may be NULL. tag is TINA_TAG_TIMER, or TINA_TAG_USER and above.
+ *
  * TINA_OK; TINA_INVALID: the tag; TINA_POOL_EXHAUSTED.
  */
 TINA_API TINA_MUST_USE tina_status tina_timer_start(tina_ctx *ctx, uint64_t delay_ns, tina_tag tag, tina_timer *timer);
@@ -172,7 +193,10 @@ TINA_API TINA_MUST_USE tina_status tina_timer_start(tina_ctx *ctx, uint64_t dela
  */
 TINA_API TINA_MUST_USE tina_status tina_timer_repeat(tina_ctx *ctx, uint64_t period_ns, tina_tag tag, tina_timer *timer);
 
-/* True: it was this isolate's and will not be delivered any more, even if it had expired already. */
+/*
+ * True: it was this isolate's and will not be delivered any more, even if it had
+ * expired already. False: it is over, or another isolate's; nothing has changed.
+ */
 TINA_API bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer);
 
 /* ---- Logs ------------------------------------------------------------------------ */
@@ -181,29 +205,41 @@ typedef enum tina_level { TINA_LOG_ERROR, TINA_LOG_WARN, TINA_LOG_INFO, TINA_LOG
 
 #define TINA_LOG_LINE_MAX 512 /* bytes; the rest of a longer line is cut */
 
-/* Write a line, as printf would, into the shard's log; the spec's sink gets it from another thread. Full: counted. */
+/*
+ * Write a line, as printf would, into the shard's log, behind the isolate's type
+ * and slot; the spec's sink gets it from another thread. Where the log is full or
+ * nobody reads it, the line is dropped, and counted in log_dropped.
+ */
 TINA_API void tina_log(tina_ctx *ctx, tina_level level, const char *format, ...) TINA_PRINTF(3, 4);
 
 /* ---- Memory ---------------------------------------------------------------------- */
 
-/* 16-byte aligned, not cleared; gone when the handler returns. NULL: more than the type's scratch_max. */
+/*
+ * Memory for this handler call: size bytes, 16-byte aligned, not cleared; gone
+ * when the handler returns. NULL: more than the type's scratch_max in all.
+ */
 TINA_API void *tina_scratch(tina_ctx *ctx, size_t size);
 
-/* 16-byte aligned, zeroed; gone when the isolate is, or at the reset. NULL: more than the type's working_size. */
+/*
+ * Memory for this isolate's life: size bytes, 16-byte aligned, zeroed; gone when
+ * the isolate is, or at the reset. NULL: more than the type's working_size in all.
+ */
 TINA_API void *tina_working(tina_ctx *ctx, size_t size);
-TINA_API void tina_working_reset(tina_ctx *ctx);
+TINA_API void tina_working_reset(tina_ctx *ctx); /* give back all that tina_working gave this isolate */
 
 /*
  * Payloads over 96 bytes, to an isolate on this shard, by reference: take one,
- * fill *data, send it. The receiver gets TINA_TAG_TRANSFER and reads it during
- * that handler call. Whoever dies, it is taken back.
+ * fill *data (*capacity bytes, not cleared; capacity may be NULL), send it. The
+ * receiver gets TINA_TAG_TRANSFER and reads it during that handler call. Whoever
+ * dies, it is taken back.
  *
- * alloc: TINA_OK; TINA_POOL_EXHAUSTED.
+ * alloc: TINA_OK: it is this isolate's; TINA_POOL_EXHAUSTED.
  * send:  TINA_OK: it is the receiver's; anything else: it is still the sender's.
- *        Statuses as tina_send; TINA_NOT_OWNER; TINA_STALE_HANDLE also for the
- *        transfer; TINA_INVALID: size over the capacity; TINA_UNSUPPORTED: the
- *        receiver is on another shard.
- * read:  TINA_OK; TINA_INVALID: message is no transfer.
+ *        TINA_STALE_HANDLE: the receiver or the transfer; TINA_NOT_OWNER;
+ *        TINA_INVALID: size over the capacity, or a shard that does not exist;
+ *        TINA_UNSUPPORTED: the receiver is on another shard; TINA_MAILBOX_FULL;
+ *        TINA_POOL_EXHAUSTED: no message is free.
+ * read:  the message that is being handled. TINA_OK; TINA_INVALID: it is no transfer.
  * free:  one that was not sent; anything else is ignored.
  */
 TINA_API TINA_MUST_USE tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data,

@@ -15,45 +15,60 @@ TINA_BEGIN_DECLS
 
 /* ---- Addresses -------------------------------------------------------------- */
 
+/* The address a.b.c.d:port; and one of 16 bytes in network order, with scope 0. port is in host byte order; 0: any. */
 TINA_API tina_address tina_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 TINA_API tina_address tina_ipv6(const uint8_t address[16], uint16_t port);
 
-/* "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80". TINA_OK; TINA_INVALID: anything else. */
+/*
+ * Read "127.0.0.1:80", "[::1]:80" or "[fe80::1%2]:80" into *address. No names are
+ * looked up. TINA_OK; TINA_INVALID: anything else, and *address is left alone.
+ */
 TINA_API TINA_MUST_USE tina_status tina_address_parse(const char *text, tina_address *address);
 
-/* Writes at most size bytes, with the final zero; returns the length of the whole text without it. */
+/*
+ * Write the address as tina_address_parse reads it: at most size bytes, with the
+ * final zero. Returns the length of the whole text without it. size 0: text may
+ * be NULL.
+ */
 TINA_API size_t tina_address_format(const tina_address *address, char *text, size_t size);
 
 /* ---- Sockets ------------------------------------------------------------------ */
 
 typedef enum tina_socket_type { TINA_STREAM = 1 } tina_socket_type;
 
-typedef enum tina_option {
-    TINA_OPT_REUSEADDR,
-    TINA_OPT_REUSEPORT,
-    TINA_OPT_KEEPALIVE,
-    TINA_OPT_NODELAY,
-    TINA_OPT_CORK,
-    TINA_OPT_RCVBUF, /* bytes */
-    TINA_OPT_SNDBUF, /* bytes */
-    TINA_OPT_LINGER, /* 0: closing resets the connection; -1: closing delivers what was sent, the default */
-    TINA_OPT_V6ONLY,
-    TINA_OPT_KEEPIDLE,  /* seconds */
-    TINA_OPT_KEEPINTVL, /* seconds */
-    TINA_OPT_KEEPCNT,
+typedef enum tina_option { /* 0 or 1, unless it says otherwise */
+                           TINA_OPT_REUSEADDR,
+                           TINA_OPT_REUSEPORT,
+                           TINA_OPT_KEEPALIVE,
+                           TINA_OPT_NODELAY,
+                           TINA_OPT_CORK,
+                           TINA_OPT_RCVBUF, /* bytes, 1 to INT_MAX / 2; Linux takes, and tells, twice that */
+                           TINA_OPT_SNDBUF, /* likewise */
+                           TINA_OPT_LINGER, /* 0: closing resets the connection; -1: closing delivers what was sent, the default */
+                           TINA_OPT_V6ONLY,
+                           TINA_OPT_KEEPIDLE,  /* seconds, 1 to 32,767 */
+                           TINA_OPT_KEEPINTVL, /* seconds, 1 to 32,767 */
+                           TINA_OPT_KEEPCNT,   /* 1 to 127 */
 } tina_option;
 
 /*
  * A new socket, owned by this isolate and closed with it. family is TINA_IPV4 or
- * TINA_IPV6. TINA_OK; TINA_INVALID; TINA_POOL_EXHAUSTED: no descriptor is free,
- * here or in the process; TINA_DENIED; TINA_UNSUPPORTED; TINA_SYSTEM_ERROR.
+ * TINA_IPV6, type is TINA_STREAM.
+ *
+ * TINA_OK; TINA_INVALID: the family, the type, or fd is NULL; TINA_POOL_EXHAUSTED:
+ * no descriptor is free, here or in the process; TINA_DENIED; TINA_UNSUPPORTED;
+ * TINA_SYSTEM_ERROR.
  */
 TINA_API TINA_MUST_USE tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd);
 
 /*
- * The usual calls on a socket of one's own. All: TINA_OK; TINA_STALE_HANDLE;
- * TINA_NOT_OWNER; TINA_INVALID; TINA_DENIED; TINA_UNSUPPORTED; TINA_SYSTEM_ERROR,
- * whose errno is tina_os_error.
+ * The usual calls on a socket of which this isolate owns at least one half.
+ * backlog: as for listen(2).
+ *
+ * All: TINA_OK; TINA_STALE_HANDLE; TINA_NOT_OWNER; TINA_INVALID: an address, an
+ * option or its value; TINA_DENIED; TINA_UNSUPPORTED; TINA_SYSTEM_ERROR, such as an
+ * address that is in use. The errno of the last three but TINA_UNSUPPORTED is
+ * tina_os_error.
  */
 TINA_API TINA_MUST_USE tina_status tina_bind(tina_ctx *ctx, tina_fd fd, const tina_address *address);
 TINA_API TINA_MUST_USE tina_status tina_listen(tina_ctx *ctx, tina_fd fd, int backlog);
@@ -65,12 +80,13 @@ TINA_API TINA_MUST_USE tina_status tina_getsockopt(tina_ctx *ctx, tina_fd fd, ti
 typedef enum tina_half { TINA_READ_HALF = 1, TINA_WRITE_HALF = 2, TINA_BOTH_HALVES = 3 } tina_half;
 
 /*
- * End one direction of a connection or both. A receive under way in a half that is
- * shut down completes with TINA_CANCELLED, or with what it did. Statuses as above.
+ * End one direction of a connection or both. What is under way in a half that is
+ * shut down completes with TINA_CANCELLED, or with what it did. Statuses as above;
+ * TINA_NOT_OWNER where not all of those halves are this isolate's.
  */
 TINA_API TINA_MUST_USE tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half);
 
-/* The errno of this handler's last TINA_SYSTEM_ERROR or TINA_DENIED; 0: there was none. */
+/* The errno of the last TINA_SYSTEM_ERROR or TINA_DENIED of a call in this handler call; 0: there was none. */
 TINA_API int tina_os_error(const tina_ctx *ctx);
 
 /* ---- Operations ------------------------------------------------------------------ */
@@ -89,22 +105,24 @@ typedef struct tina_op {
      * send: up to buffer_size bytes in all, any readable memory, copied when the
      * operation is made; larger, this isolate's struct, its working memory or
      * static memory, unchanged until the completion; or message->io.data, which
-     * is then kept, not copied. All of it is sent, or the status says why not.
+     * is then kept, not copied. At least 1 byte. All of it is sent, or the status
+     * says why not, and message->io.size how much was.
      * recv: size is the most to deliver (0: a whole buffer); the rest is the next
      * receive's.
      */
     const void *data;
     size_t size;
     const tina_bytes *parts;     /* send: several pieces instead of data, in one operation */
-    uint32_t part_count;         /* at most TINA_PARTS_MAX */
+    uint32_t part_count;         /* with parts: 1 to TINA_PARTS_MAX */
     uint64_t timeout_ns;         /* 0: none; past it the status is TINA_TIMED_OUT */
-    const tina_address *address; /* connect */
-    uint64_t user;               /* handed back in message->io.user */
+    const tina_address *address; /* connect: copied when the operation is made */
+    uint64_t user;               /* handed back in message->io.user; not of a close that is an effect */
 } tina_op;
 
 /*
- * As an effect: submit, park, and wake with its completion. An operation that
- * can't be submitted completes with the status that says why.
+ * As an effect: submit, park, and wake with its completion, a message whose tag is
+ * the kind. An operation that can't be submitted completes with the status that
+ * says why: those of tina_io_start.
  */
 TINA_API TINA_MUST_USE tina_effect tina_io(tina_ctx *ctx, const tina_op *op);
 
@@ -112,18 +130,27 @@ TINA_API TINA_MUST_USE tina_effect tina_io(tina_ctx *ctx, const tina_op *op);
  * As an action: submit and go on; its completion comes as a message while the
  * isolate is in tina_receive(). At most one reading operation (accept, recv) and
  * one writing one (connect, send) per descriptor: a connection may read, write and
- * take messages at once.
+ * take messages at once. Submitted to the kernel at the end of the tick.
  *
  * TINA_OK: exactly one completion will come, unless the isolate ends first.
- * TINA_INVALID: the kind or an argument; TINA_STALE_HANDLE; TINA_NOT_OWNER;
- * TINA_BUSY; TINA_POOL_EXHAUSTED: no operation, buffer or (accept) descriptor.
+ * TINA_INVALID: the kind or an argument; TINA_STALE_HANDLE; TINA_NOT_OWNER: the
+ * half that the operation needs; TINA_BUSY: one is under way in that half;
+ * TINA_POOL_EXHAUSTED: no operation, (accept) descriptor or (send) buffer. A close
+ * needs none of these, and at least one half.
  */
 TINA_API TINA_MUST_USE tina_status tina_io_start(tina_ctx *ctx, const tina_op *op);
 
-/* What is under way in that half completes with TINA_CANCELLED, or with what it did. */
+/*
+ * What is under way in that half, or both, completes with TINA_CANCELLED, or with
+ * what it did. A descriptor or half that is not this isolate's is left alone.
+ */
 TINA_API void tina_io_cancel(tina_ctx *ctx, tina_fd fd, tina_half half);
 
-/* The common ones, in a line. tina_io_close never fails for want of a slot, and cancels what is under way. */
+/*
+ * The common ones, in a line: tina_io with the fields that are given and no
+ * deadline but the connect's (0: none). tina_io_close never fails for want of a
+ * slot, and cancels what is under way; what is cancelled has its completion too.
+ */
 TINA_API TINA_MUST_USE tina_effect tina_io_accept(tina_ctx *ctx, tina_fd fd);
 TINA_API TINA_MUST_USE tina_effect tina_io_connect(tina_ctx *ctx, tina_fd fd, const tina_address *address,
                                                    uint64_t timeout_ns);

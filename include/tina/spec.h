@@ -15,12 +15,12 @@ TINA_BEGIN_DECLS
 #define TINA_SLOTS_MAX  1048575 /* alive at once, of one type on one shard */
 
 typedef struct tina_type {
-    const char *name; /* in logs and errors */
+    const char *name; /* in logs and errors; 1 to 63 bytes */
     tina_init_fn init;
     tina_handler_fn handler;
-    size_t size;               /* sizeof the isolate's struct, at most 16 MiB */
+    size_t size;               /* sizeof the isolate's struct, 1 byte to 16 MiB */
     uint32_t slot_count;       /* at most this many alive per shard; 0: 1 */
-    uint32_t working_size;     /* bytes of tina_working each */
+    uint32_t working_size;     /* bytes of tina_working each, at most 1 GiB; 0: none */
     uint32_t scratch_max;      /* the most tina_scratch its handler takes; 0: all of scratch_size */
     uint32_t mailbox_capacity; /* at most 65,535; 0: 256 */
     uint16_t weight;           /* dispatches per tick, times 256; 0: 1 */
@@ -52,10 +52,10 @@ typedef struct tina_group_spec {
 
 typedef struct tina_shard_spec {
     tina_group_spec root;
-    const uint32_t *slot_counts; /* by type, instead of the types' own; NULL: those. TINA_NONE: none here */
+    const uint32_t *slot_counts; /* by type, instead of the types' own; NULL or 0: those. TINA_NONE: none here */
 } tina_shard_spec;
 
-/* The capacity of the channels from source to destination. -1: every shard; the last match wins. */
+/* The capacity of the channels from source to destination: 1 to 524,288 messages. -1: every shard; the last match wins. */
 typedef struct tina_channel_spec {
     int32_t source, destination;
     uint32_t capacity;
@@ -87,33 +87,34 @@ typedef struct tina_system_spec {
     size_t cpu_count;
     void *user; /* tina_user */
 
-    /* Per shard. 0: derived from the types; docs/concepts/memory.md has the formulas. */
+    /* Per shard. 0: derived from the types; docs/concepts/memory.md has the formulas and the ranges. */
     uint32_t message_count;
-    uint32_t channel_capacity; /* per pair */
-    uint32_t inbox_capacity;   /* for tina_post; 0: 1024 */
-    uint32_t timer_count;      /* timers and calls under way */
-    uint32_t fd_count;
-    uint32_t op_count;
-    uint32_t buffer_count;
-    uint32_t buffer_size; /* 0: 4096 */
-    uint32_t transfer_count;
-    uint32_t transfer_size;       /* 0: 4096 */
-    uint32_t scratch_size;        /* 0: 65536 */
-    uint32_t stack_size;          /* 0: 256 KiB */
-    uint32_t log_size;            /* bytes; 0: 65536 */
-    uint64_t timer_resolution_ns; /* 0: 1 ms */
+    uint32_t channel_capacity;    /* messages per pair and direction */
+    uint32_t inbox_capacity;      /* for tina_post; 0: 1024 */
+    uint32_t timer_count;         /* timers and calls under way; TINA_NONE: none */
+    uint32_t fd_count;            /* TINA_NONE: none */
+    uint32_t op_count;            /* operations under way or not handled yet; TINA_NONE: none, where fd_count is too */
+    uint32_t buffer_count;        /* half of them for sends; TINA_NONE: none, where fd_count is too */
+    uint32_t buffer_size;         /* 64 bytes to 16 MiB; 0: 4096 */
+    uint32_t transfer_count;      /* TINA_NONE: none */
+    uint32_t transfer_size;       /* at most 1 GiB; 0: 4096 */
+    uint32_t scratch_size;        /* at most 1 GiB; 0: 65536 */
+    uint32_t stack_size;          /* 16 KiB to 1 GiB; 0: 256 KiB */
+    uint32_t log_size;            /* bytes, 1 KiB to 1 GiB; 0: 65536 */
+    uint64_t timer_resolution_ns; /* 1 us to 1 s; 0: 1 ms */
 
-    uint8_t backend;              /* tina_backend; one that is named is used, or boot fails */
-    uint8_t signals;              /* tina_signals */
-    bool development;             /* lazy memory, no pinning, no huge pages */
-    bool unpinned;                /* also whenever there are more shards than cores */
-    bool quiet;                   /* no boot report (tina_start gives none anyhow) */
-    uint64_t spin_ns;             /* how long an idle shard polls before it sleeps; 0: 50 us; TINA_NONE_NS: never */
+    uint8_t backend;  /* tina_backend; one that is named is used, or boot fails */
+    uint8_t signals;  /* tina_signals */
+    bool development; /* lazy memory, no pinning, no huge pages */
+    bool unpinned;    /* also whenever there are more shards than cores */
+    bool quiet;       /* no boot report (tina_start gives none anyhow) */
+    /* How long an idle shard polls before it sleeps; 0: 50 us; TINA_NONE_NS, or more shards than cores: never. */
+    uint64_t spin_ns;
     uint64_t init_timeout_ns;     /* 0: 30 s */
     uint64_t shutdown_timeout_ns; /* 0: 30 s */
     uint32_t shard_restart_max;   /* within the window; one more quarantines the shard; 0: 3; TINA_NONE: the first does */
     uint64_t shard_restart_window_ns; /* 0: 30 s */
-    uint32_t memory_permille;         /* of what the machine or its cgroup has left; 0: 900 */
+    uint32_t memory_permille;         /* of what the machine or its cgroup has left, at most 1000; 0: 900 */
 
     /* Called by the system's one helper thread, never by a shard. NULL: stderr under tina_boot, counted and dropped under
      * tina_start. line has no newline and no final zero; shard is -1 for the system's own lines. */

@@ -40,7 +40,7 @@ typedef struct tina_usage {
  * Timers, completions, notices and failed calls are the runtime's and not in it.
  */
 typedef struct tina_stats {
-    uint64_t ticks, dispatches, idle_ns, sleeps, wakes;
+    uint64_t ticks, dispatches, idle_ns, sleeps, wakes; /* wakes: of other shards, by this one */
     uint64_t sent_local, sent_remote, received_remote, posted, calls, replies, timers_fired, timer_overruns;
     uint64_t mailbox_full, channel_full, pool_exhausted, stale_handle, shard_down; /* told to the sender */
     uint64_t arrived_full, arrived_stale, arrived_exhausted;                       /* refused on arrival at this shard */
@@ -48,8 +48,8 @@ typedef struct tina_stats {
     uint64_t replies_late; /* of arrived_stale: replies whose call had timed out */
     uint64_t spawns, exits, crashes, restarts, escalations, shard_restarts;
     uint64_t io_submitted, io_completed, io_failed, io_cancelled, io_late, bytes_in, bytes_out;
-    uint64_t log_dropped;
-    uint32_t isolates;
+    uint64_t log_dropped; /* lines for which there was no room, or no reader */
+    uint32_t isolates;    /* alive */
     tina_usage messages, timers, ops, buffers, fds, transfers;
     uint8_t state;   /* tina_shard_state */
     uint8_t backend; /* tina_backend: the one that boot chose */
@@ -58,11 +58,15 @@ typedef struct tina_stats {
 typedef struct tina_end_report {
     tina_stats total;         /* over all shards, at the end: every pool's used is 0 */
     uint32_t undrained_count; /* isolates that had to be torn down */
-    tina_handle undrained[8];
-    uint32_t stuck_shards; /* shards whose thread never came back */
+    tina_handle undrained[8]; /* the first of them */
+    uint32_t stuck_shards;    /* shards whose thread never came back */
 } tina_end_report;
 
-/* What the wrappers below call. A program calls the wrappers. */
+/*
+ * What the wrappers below call, with their statuses. A program calls the wrappers.
+ * TINA_INVALID also where the program was built with a newer header and uses what
+ * this library does not know.
+ */
 TINA_API TINA_MUST_USE tina_status tina_spec_check_sized(const tina_system_spec *spec, size_t spec_size,
                                                          uint32_t api_version, tina_error *error);
 TINA_API size_t tina_spec_memory_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version);
@@ -74,22 +78,31 @@ TINA_API TINA_MUST_USE tina_status tina_join_sized(tina_system *system, tina_end
 TINA_API TINA_MUST_USE tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats,
                                                           size_t stats_size);
 
-/* TINA_OK; TINA_INVALID, with the field and what would be right in *error. Any thread. */
+/*
+ * Is the spec right in itself? What the machine can give is not asked.
+ * TINA_OK; TINA_INVALID, with the field and what would be right in *error. Any thread.
+ */
 TINA_MUST_USE static inline tina_status tina_spec_check(const tina_system_spec *spec, tina_error *error)
 {
     return tina_spec_check_sized(spec, sizeof *spec, TINA_API_VERSION, error);
 }
 
-/* Bytes that a system of this spec takes at boot, all shards, to the page; 0: the spec is wrong. Any thread. */
+/*
+ * Bytes that a system of this spec takes at boot, all shards, to the page, without
+ * its threads' stacks; 0: the spec is wrong. Where shard_count is 0 it is this
+ * machine's. Any thread.
+ */
 static inline size_t tina_spec_memory(const tina_system_spec *spec)
 {
     return tina_spec_memory_sized(spec, sizeof *spec, TINA_API_VERSION);
 }
 
 /*
- * Boot, serve until SIGTERM, SIGINT or tina_stop_system, drain, and return.
- * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did; otherwise as
- * tina_start. Blocks. Any thread that belongs to no system.
+ * Boot, serve until SIGTERM, SIGINT or tina_stop_system, drain, and return. A
+ * second signal does not wait for those that have not drained yet.
+ *
+ * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did (*error is then
+ * zeroed); otherwise as tina_start. Blocks. Any thread that belongs to no system.
  */
 TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, tina_error *error)
 {
@@ -99,26 +112,35 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
 /*
  * The same in two steps, for a program with a main of its own. Returns when every
  * shard's tree is up, or undoes everything and says why not. The spec is copied
- * whole, with what it points to. Several systems may run in one process.
+ * whole, with what it points to, but for user and log_user, which stay the
+ * program's. *system is the caller's, to be given to tina_join. Several systems may
+ * run in one process.
  *
  * TINA_OK; TINA_INVALID: the spec; TINA_POOL_EXHAUSTED: memory, threads or
- * descriptors of the machine; TINA_UNSUPPORTED: the named backend;
- * TINA_INIT_FAILED: a static child's init, past its group's budget;
- * TINA_TIMED_OUT: init_timeout_ns; TINA_SYSTEM_ERROR. Any thread that belongs to
- * no system.
+ * descriptors of the machine, or the 65th system at once that signals may stop;
+ * TINA_UNSUPPORTED: the named backend; TINA_INIT_FAILED: a static child's init,
+ * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping
+ * or a thread; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any
+ * thread that belongs to no system.
  */
 TINA_MUST_USE static inline tina_status tina_start(const tina_system_spec *spec, tina_system **system, tina_error *error)
 {
     return tina_start_sized(spec, sizeof *spec, TINA_API_VERSION, system, error);
 }
 
-/* Begin the graceful shutdown. Returns at once. From any thread, and async-signal-safe. */
+/*
+ * Begin the graceful shutdown; once it has begun, this changes nothing. Returns at
+ * once. From any thread, until tina_join; async-signal-safe.
+ */
 TINA_API void tina_stop(tina_system *system);
 
 /*
- * Wait for the end of a system and free it. report may be NULL. TINA_OK:
- * everybody drained; TINA_TIMED_OUT: not everybody did within shutdown_timeout_ns,
- * see the report. Blocks. One thread, once, which belongs to no system.
+ * Wait until a system was stopped and has ended, and free it. report may be NULL.
+ *
+ * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did within
+ * shutdown_timeout_ns or before the second signal, see the report. Where it counts
+ * stuck shards, the system's memory is left to them. Blocks. One thread, once,
+ * which belongs to no system.
  */
 TINA_MUST_USE static inline tina_status tina_join(tina_system *system, tina_end_report *report)
 {
@@ -126,15 +148,22 @@ TINA_MUST_USE static inline tina_status tina_join(tina_system *system, tina_end_
 }
 
 /*
- * Send from outside. From any thread that is no shard of this system. The message
- * has no source. TINA_OK: it is in the receiving shard's inbox; TINA_INVALID: the
- * tag, the size or a shard that does not exist; TINA_CHANNEL_FULL: the inbox is
- * full; TINA_SHARD_DOWN; TINA_STOPPING.
+ * Send from outside a message of at most TINA_PAYLOAD_MAX bytes, which are copied.
+ * The message has no source. What its shard refuses on arrival is counted there.
+ *
+ * TINA_OK: it is in the receiving shard's inbox; TINA_INVALID: the tag, the size or
+ * a shard that does not exist; TINA_CHANNEL_FULL: the inbox is full;
+ * TINA_SHARD_DOWN; TINA_STOPPING. From any thread that is no shard of this system,
+ * until tina_join.
  */
 TINA_API TINA_MUST_USE tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const void *payload,
                                              size_t size);
 
-/* One shard's counters as they are now. TINA_OK; TINA_INVALID: no such shard. Any thread, until tina_join. */
+/*
+ * One shard's counters as they are now; a pool's usage as at the end of the last
+ * tick that did something. TINA_OK; TINA_INVALID: no such shard, or stats is NULL.
+ * Any thread, until tina_join.
+ */
 TINA_MUST_USE static inline tina_status tina_shard_stats(const tina_system *system, uint8_t shard, tina_stats *stats)
 {
     return tina_shard_stats_sized(system, shard, stats, sizeof *stats);

@@ -32,6 +32,7 @@ typedef struct tina_transfer {
     uint64_t bits;
 } tina_transfer;
 
+/* What a handle says of itself, and whether two are the same. That the isolate lives, none of these says. Any thread. */
 static inline uint8_t tina_handle_shard(tina_handle handle) { return (uint8_t)(handle.bits >> 56); }
 static inline uint8_t tina_handle_type(tina_handle handle) { return (uint8_t)(handle.bits >> 48); }
 static inline bool tina_handle_equal(tina_handle a, tina_handle b) { return a.bits == b.bits; }
@@ -94,7 +95,7 @@ typedef struct tina_io_result {
     tina_fd fd;               /* the descriptor it was for; for accept, the new one */
     const uint8_t *data;      /* receive: the bytes, valid during this handler call only */
     const tina_address *peer; /* accept: who; valid during this handler call only */
-    uint64_t user;            /* what tina_io_start was given; 0 for an effect */
+    uint64_t user;            /* tina_op.user; 0 for a close that was an effect */
     int32_t os_error;         /* the host's errno where the kernel failed it, else 0 */
     uint16_t status;          /* tina_status; a receive at the peer's end is TINA_CLOSED */
     uint16_t flags;           /* none yet */
@@ -137,9 +138,16 @@ typedef struct tina_effect {
 } tina_effect;
 TINA_STATIC_ASSERT(sizeof(tina_effect) == 16, "an effect is returned in two registers");
 
-/* Runs once, before any message. self is zeroed; args are as they were given, valid during this call only. */
+/*
+ * Runs once, before any message, on the shard's thread. self is zeroed; args are as
+ * they were given, 16-byte aligned where the child was spawned, valid during this
+ * call only.
+ */
 typedef tina_effect (*tina_init_fn)(void *self, const void *args, size_t args_size, tina_ctx *ctx);
-/* Runs once for each message. There is no function for the end: what an isolate holds, the runtime takes back. */
+/*
+ * Runs once for each message, on the shard's thread; it must not block. There is no
+ * function for the end: what an isolate holds, the runtime takes back.
+ */
 typedef tina_effect (*tina_handler_fn)(void *self, const tina_message *message, tina_ctx *ctx);
 
 TINA_END_DECLS
