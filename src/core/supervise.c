@@ -368,6 +368,8 @@ uint32_t tina__supervise_wipe(tina__shard *shard)
         tina__supervise_end_all(shard, TINA__END_SHARD);
         return 1;
     }
+    if (shard->boot_failure != NULL) /* whoever boots takes the system down */
+        return 0;
     if (!shard->wipe.is_under_way || !tina__shard_is_empty(shard) || !tina__dispatch_is_quiet(shard))
         return 0;
     rebuild(shard);
