@@ -246,17 +246,17 @@ static void exit_isolate(tina__shard *shard, tina__isolate *isolate, uint8_t end
 
 /* ---- Running ---------------------------------------------------------------------------------- */
 
-static void run_handler(tina__shard *shard, tina__isolate *isolate)
+/* Returns how many handlers ran: 0, where the only mail were timers that were cancelled. */
+static uint32_t run_handler(tina__shard *shard, tina__isolate *isolate)
 {
     tina_ctx *frame = frame_enter(shard, isolate);
     const tina_message *message = next_message(frame);
-    if (message == NULL) { /* only timers that were cancelled */
+    if (message == NULL) {
         frame_leave(frame);
         park(shard, isolate);
-        return;
+        return 0;
     }
     frame->message = message;
-    tina__count(shard, dispatches);
     tina__type *type = frame->type;
     tina_effect effect = type->handler(tina__isolate_self(type, tina__isolate_slot(type, isolate)), message, frame);
     uint8_t end;
@@ -267,6 +267,7 @@ static void run_handler(tina__shard *shard, tina__isolate *isolate)
         park(shard, isolate);
     else
         exit_isolate(shard, isolate, end);
+    return 1;
 }
 
 /* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
@@ -279,6 +280,7 @@ static void bury(tina__type *type, tina__isolate *isolate)
 uint32_t tina__dispatch(tina__shard *shard)
 {
     uint32_t count = 0;
+    uint32_t handled = 0;
     uint32_t cursor = 0;
     tina__type *type;
     if (shard->has_exhausted) {
@@ -293,12 +295,13 @@ uint32_t tina__dispatch(tina__shard *shard)
             bury(type, isolate);
             continue;
         }
-        run_handler(shard, isolate);
+        handled += run_handler(shard, isolate);
         if (shard->restart_head != TINA__NONE)
             tina__supervise_restart(shard);
         if (shard->wipe.is_wanted)
             break;
     }
+    tina__count_by(shard, dispatches, handled);
     return count;
 }
 

@@ -159,11 +159,10 @@ static bool apply_close(tina_ctx *frame, uint64_t fd)
     return true;
 }
 
-bool tina__effect_apply(tina_ctx *frame, tina_effect effect, uint8_t *end)
+bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, uint8_t *end)
 {
     tina__isolate *isolate = frame->isolate;
     switch (effect.kind) {
-    case TINA__EFFECT_RECEIVE: isolate->state = TINA__ISOLATE_RECEIVING; return true;
     case TINA__EFFECT_CALL: return apply_call(frame, effect, end);
     case TINA__EFFECT_REPLY: return apply_reply(frame, effect, end);
     case TINA__EFFECT_IO: return apply_io(frame, effect, end);

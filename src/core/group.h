@@ -67,7 +67,7 @@ typedef struct tina__child_record {
     uint8_t state;
     uint8_t args_size;
     bool is_static;
-    bool is_restarting; /* ENDING: towards a restart */
+    bool is_restarting;                       /* ENDING: towards a restart */
     _Alignas(16) uint8_t args[TINA_ARGS_MAX]; /* the init may read any struct there */
 } tina__child_record;
 

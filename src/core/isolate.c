@@ -13,37 +13,15 @@
 
 /* ---- Finding --------------------------------------------------------------------- */
 
-static tina__isolate *find_named(tina__shard *shard, uint32_t name)
+tina__isolate *tina__isolate_find_named(const tina__shard *shard, tina_handle handle)
 {
+    uint32_t name = tina__handle_slot(handle);
+    if (!tina__handle_is_named(handle) || tina__handle_generation(handle) != 0)
+        return NULL;
     if (name >= shard->p.name_count || shard->p.names[name] == 0)
         return NULL;
     uint32_t isolate = shard->p.children[shard->p.names[name] - 1].isolate;
     return isolate == TINA__NONE ? NULL : &shard->p.isolates[isolate];
-}
-
-tina__isolate *tina__isolate_find(tina__shard *shard, tina_handle handle)
-{
-    if (tina_handle_shard(handle) != shard->id)
-        return NULL;
-    uint32_t slot = tina__handle_slot(handle);
-    if (tina__handle_is_named(handle))
-        return tina__handle_generation(handle) == 0 ? find_named(shard, slot) : NULL;
-    uint8_t type_id = tina_handle_type(handle);
-    if (type_id >= shard->p.type_count)
-        return NULL;
-    tina__type *type = &shard->p.types[type_id];
-    if (slot >= type->pool.limit)
-        return NULL;
-    tina__isolate *isolate = &type->isolates[slot];
-    if (isolate->generation != tina__handle_generation(handle) || isolate->state == TINA__ISOLATE_FREE)
-        return NULL;
-    return isolate;
-}
-
-tina_handle tina__isolate_handle(tina__shard *shard, const tina__isolate *isolate)
-{
-    const tina__type *type = &shard->p.types[isolate->type];
-    return tina__handle_make(shard->id, isolate->type, tina__isolate_slot(type, isolate), isolate->generation);
 }
 
 /* ---- Its group's list ------------------------------------------------------------- */

@@ -101,11 +101,6 @@ static inline uint32_t *tina__isolate_working(const tina__type *type, uint32_t s
     return (uint32_t *)(void *)(type->working + type->working_stride * slot);
 }
 
-/* The isolate that a handle of this shard means, or NULL: it is gone, or never was. Resolves names. */
-tina__isolate *tina__isolate_find(struct tina__shard *shard, tina_handle handle);
-
-tina_handle tina__isolate_handle(struct tina__shard *shard, const tina__isolate *isolate);
-
 typedef struct tina__start {
     const void *args;
     size_t args_size;

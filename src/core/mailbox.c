@@ -2,19 +2,15 @@
 
 #include "core/stats.h"
 #include "core/timers.h"
-#include "core/transfer.h"
 
-uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate)
+uint32_t tina__mailbox_pop_timer(tina__shard *shard, tina__isolate *isolate)
 {
     while (isolate->inbox_head != TINA__NONE) {
         uint32_t index = isolate->inbox_head;
-        tina_message *message = &shard->p.mail[index];
+        if (index < shard->p.message_count)
+            return tina__mailbox_pop(shard, isolate);
+        const tina_message *message = &shard->p.mail[index];
         isolate->inbox_head = message->link;
-        if (index < shard->p.message_count) {
-            tina__assert(isolate->inbox_count != 0);
-            isolate->inbox_count--;
-            return index;
-        }
         if ((message->flags & TINA__MESSAGE_CANCELLED) == 0)
             return index;
         tina__timer_free(shard, index - shard->p.message_count);
@@ -33,12 +29,4 @@ void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate)
         else
             tina__timer_discard(shard, isolate, index - shard->p.message_count);
     }
-}
-
-void tina__message_release(tina__shard *shard, uint32_t index)
-{
-    tina_message *message = &shard->p.mail[index];
-    if (message->tag == TINA_TAG_TRANSFER)
-        tina__transfer_release(shard, message);
-    tina__pool_give_hot(&shard->messages, index);
 }

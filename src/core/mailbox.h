@@ -7,12 +7,8 @@
 #ifndef TINA__CORE_MAILBOX_H
 #define TINA__CORE_MAILBOX_H
 
-#include "core/shard.h"
-
-static inline uint32_t tina__isolate_index(const tina__shard *shard, const tina__isolate *isolate)
-{
-    return (uint32_t)(isolate - shard->p.isolates);
-}
+#include "core/lookup.h"
+#include "core/transfer.h"
 
 /* Is there something that the isolate, parked as it is, would be woken by? */
 static inline bool tina__isolate_has_work(const tina__isolate *isolate)
@@ -87,13 +83,30 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
     return TINA_OK;
 }
 
-/* Takes the first of the mailbox off, past timers that were cancelled. NONE: there is none. */
-uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate);
+/* The same past timers that were cancelled. */
+uint32_t tina__mailbox_pop_timer(tina__shard *shard, tina__isolate *isolate);
+
+/* Takes the first of the mailbox off. NONE: there is none. */
+static inline uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate)
+{
+    uint32_t index = isolate->inbox_head;
+    if (index >= shard->p.message_count) /* NONE is, too */
+        return tina__mailbox_pop_timer(shard, isolate);
+    tina__assert(isolate->inbox_count != 0);
+    isolate->inbox_count--;
+    isolate->inbox_head = shard->p.mail[index].link;
+    return index;
+}
 
 /* Gives back all mail of an isolate that has ended; users' messages count as died with their owner. */
 void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate);
 
 /* Gives a message of the pool back, with what it carries. */
-void tina__message_release(tina__shard *shard, uint32_t index);
+static inline void tina__message_release(tina__shard *shard, uint32_t index)
+{
+    if (shard->p.mail[index].tag == TINA_TAG_TRANSFER)
+        tina__transfer_release(shard, &shard->p.mail[index]);
+    tina__pool_give_hot(&shard->messages, index);
+}
 
 #endif
