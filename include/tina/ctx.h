@@ -178,9 +178,10 @@ TINA_API TINA_MUST_USE tina_status tina_spawn_child(tina_ctx *ctx, const tina_sp
 /* ---- Timers -------------------------------------------------------------------- */
 
 /*
- * A message with this tag and no payload, no sooner than tina_now() + delay_ns,
- * and up to a timer_resolution_ns later. The timer is this isolate's, and ends
- * with it. timer may be NULL. tag is TINA_TAG_TIMER, or TINA_TAG_USER and above.
+ * A message with this tag and no payload, no sooner than tina_now() + delay_ns; up
+ * to a timer_resolution_ns later, more where the shard is busy. The timer is this
+ * isolate's, and ends with it. timer may be NULL. tag is TINA_TAG_TIMER, or
+ * TINA_TAG_USER and above.
  *
  * TINA_OK; TINA_INVALID: the tag; TINA_POOL_EXHAUSTED.
  */

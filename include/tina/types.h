@@ -139,9 +139,8 @@ typedef struct tina_effect {
 TINA_STATIC_ASSERT(sizeof(tina_effect) == 16, "an effect is returned in two registers");
 
 /*
- * Runs once, before any message, on the shard's thread. self is zeroed; args are as
- * they were given, 16-byte aligned where the child was spawned, valid during this
- * call only.
+ * Runs once, before any message, on the shard's thread. self is zeroed; args are a
+ * copy of what was given, not aligned, valid during this call only.
  */
 typedef tina_effect (*tina_init_fn)(void *self, const void *args, size_t args_size, tina_ctx *ctx);
 /*

@@ -33,7 +33,7 @@ tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_f
         return tina__stats_refused(shard, TINA_POOL_EXHAUSTED);
     int os_fd;
     int os_error = 0;
-    tina_status status = shard->api->socket_open(shard->backend, family, type, &os_fd, &os_error);
+    tina_status status = shard->api->socket_open(shard->backend, family, (int)type, &os_fd, &os_error);
     if (status != TINA_OK) {
         tina__descriptor_give_back(shard, index);
         return noted(ctx, tina__stats_refused(shard, status), os_error);
@@ -100,7 +100,7 @@ tina_status tina_setsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int v
     tina_status status = find_os_fd(ctx, fd, &os_fd);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_set(ctx->shard->backend, os_fd, option, value, &os_error);
+    status = ctx->shard->api->socket_set(ctx->shard->backend, os_fd, (int)option, value, &os_error);
     return noted(ctx, status, os_error);
 }
 
@@ -113,7 +113,7 @@ tina_status tina_getsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int *
     tina_status status = find_os_fd(ctx, fd, &os_fd);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_get(ctx->shard->backend, os_fd, option, value, &os_error);
+    status = ctx->shard->api->socket_get(ctx->shard->backend, os_fd, (int)option, value, &os_error);
     return noted(ctx, status, os_error);
 }
 
@@ -131,7 +131,7 @@ tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half)
     tina_status status = tina__descriptor_find(shard, ctx->isolate, fd.bits, (uint8_t)half, &index);
     if (status != TINA_OK)
         return status;
-    status = shard->api->socket_shutdown(shard->backend, shard->p.descriptors[index].os_fd, half, &os_error);
+    status = shard->api->socket_shutdown(shard->backend, shard->p.descriptors[index].os_fd, (int)half, &os_error);
     if (status == TINA_OK)
         tina__descriptor_cancel(shard, ctx->isolate, fd.bits, (uint8_t)half);
     return noted(ctx, status, os_error);

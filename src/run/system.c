@@ -363,6 +363,7 @@ static void undo(tina_system *system, bool is_gate_open)
         return;
     }
     tina__system_stop(system, TINA__STOP_ABANDON);
+    end_helper(system);
 }
 
 static tina_status come_up(tina_system *system, tina_error *error)
@@ -465,5 +466,7 @@ tina_status tina__system_join(tina_system *system, tina_end_report *report)
     tina__signals_remove(system);
     if (stuck == 0)
         end_threads(system);
+    else
+        end_helper(system); /* the sink is the user's: what a stuck thread still logs goes nowhere */
     return stuck == 0 && own.undrained_count == 0 ? TINA_OK : TINA_TIMED_OUT;
 }
