@@ -140,7 +140,7 @@ TINA_STATIC_ASSERT(sizeof(tina_effect) == 16, "an effect is returned in two regi
 
 /*
  * Runs once, before any message, on the shard's thread. self is zeroed; args are a
- * copy of what was given, not aligned, valid during this call only.
+ * copy of what was given, 16-byte aligned, valid during this call only.
  */
 typedef tina_effect (*tina_init_fn)(void *self, const void *args, size_t args_size, tina_ctx *ctx);
 /*

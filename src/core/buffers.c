@@ -31,10 +31,9 @@ uint32_t tina__buffer_take(tina__shard *shard)
 
 bool tina__buffer_share(tina__shard *shard, uint32_t buffer)
 {
-    if (shard->buffers_sending >= send_share(shard))
+    if (shard->buffers_sending >= send_share(shard) || shard->p.buffer_users[buffer] == UINT8_MAX)
         return false;
     tina__assert(shard->p.buffer_users[buffer] != 0);
-    tina__assert(shard->p.buffer_users[buffer] != UINT8_MAX);
     shard->p.buffer_users[buffer]++;
     shard->buffers_sending++;
     return true;

@@ -19,7 +19,7 @@ uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer);
 
 /* For a send: a free one; NONE: the share is used up. */
 uint32_t tina__buffer_take(tina__shard *shard);
-/* For a send of what was received: one more user. False: the share is used up. */
+/* For a send of what was received: one more user. False: the share is used up, or the buffer has all the users it can. */
 bool tina__buffer_share(tina__shard *shard, uint32_t buffer);
 /* Must a send that takes a buffer now be one that does not wait? */
 bool tina__buffers_must_not_wait(const tina__shard *shard);

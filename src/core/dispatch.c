@@ -145,6 +145,7 @@ static const tina_message *next_message(tina_ctx *frame)
         return done_message(frame, tina__done_pop(shard, isolate));
     if (isolate->flags & TINA__ISOLATE_SHUTDOWN) {
         isolate->flags &= (uint8_t)~TINA__ISOLATE_SHUTDOWN;
+        isolate->state = TINA__ISOLATE_RECEIVING; /* what it was parked for goes on as a started one, from this handler on */
         return make_notice(frame, TINA_TAG_SHUTDOWN);
     }
     if (isolate->state != TINA__ISOLATE_RECEIVING)

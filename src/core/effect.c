@@ -19,7 +19,7 @@ static tina_effect stage_message(tina_ctx *frame, tina__effect_kind kind, tina_h
                                  size_t size, uint64_t timeout_ns)
 {
     tina__shard *shard = frame->shard;
-    if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX)
+    if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX || (payload == NULL && size != 0))
         return refused(TINA_INVALID, TINA_TAG_CALL_FAILED, 0);
     if (shard->stage_used == TINA__STAGE_MAX)
         return refused(TINA_POOL_EXHAUSTED, TINA_TAG_CALL_FAILED, 0);
@@ -72,7 +72,9 @@ static void park_refused(tina_ctx *frame, tina_status status, tina_tag what, uin
     isolate->flags |= TINA__ISOLATE_WOKEN;
     isolate->refused_tag = (uint8_t)what;
     /* The descriptor's index, if it means one, and the status share the word. */
-    uint32_t index = fd == 0 || tina__word_shard(fd) != frame->shard->id ? TINA__REFUSED_NO_FD : tina__word_index(fd);
+    uint32_t index = tina__word_index(fd);
+    if (fd == 0 || index >= frame->shard->p.descriptor_count || tina__descriptor_handle(frame->shard, index).bits != fd)
+        index = TINA__REFUSED_NO_FD;
     isolate->awaited = index << 8 | (uint8_t)status;
     tina__stats_refused(frame->shard, status);
     if (what != TINA_TAG_CALL_FAILED)

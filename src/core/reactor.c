@@ -194,10 +194,15 @@ static void starved_remove(tina__shard *shard, tina__operation *operation)
         operation_at(shard, operation->link)->done_next = operation->done_next;
 }
 
-/* As many of them as there are buffers with the backend get another try, the longest waiting first. */
+/*
+ * As many of them as there are buffers with the backend get another try, the
+ * longest waiting first. Not only as many as are lent just now: a buffer may have
+ * gone back between the moment when one starved and the word of it.
+ */
 static void feed_starved(tina__shard *shard)
 {
-    uint32_t lent = tina__buffers_lend(shard);
+    (void)tina__buffers_lend(shard);
+    uint32_t lent = shard->buffers_lent;
     while (lent-- != 0 && shard->starved_head != TINA__NONE) {
         tina__operation *operation = operation_at(shard, shard->starved_head);
         starved_remove(shard, operation);
@@ -315,11 +320,15 @@ static void complete(tina__shard *shard, const tina__io_completion *completion)
         starved_push(shard, operation);
         return;
     }
-    if (tina__op_row_of(operation->kind)->advance(shard, operation, completion) && operation->stop == TINA_OK) {
+    if (!tina__op_row_of(operation->kind)->advance(shard, operation, completion)) {
+        finish(shard, operation, completion);
+    } else if (operation->stop == TINA_OK) {
         queue_request(shard, operation);
-        return;
+    } else { /* the cancel lost against this part only: the rest is not done */
+        tina__io_completion cancelled = *completion;
+        cancelled.status = TINA_CANCELLED;
+        finish(shard, operation, &cancelled);
     }
-    finish(shard, operation, completion);
 }
 
 /* ---- Ending them early --------------------------------------------------------------------------- */

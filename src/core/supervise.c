@@ -215,14 +215,14 @@ static tina_status check_spawn(const tina_ctx *frame, const tina_spawn *spawn, u
     if (spawn->type >= shard->p.type_count || spawn->args_size > TINA_ARGS_MAX || spawn->restart > TINA_TEMPORARY ||
         spawn->handoff > TINA_HANDOFF_WRITE || (spawn->args == NULL && spawn->args_size != 0))
         return TINA_INVALID;
-    bool is_restarted = spawn->restart == TINA_PERMANENT || spawn->restart == TINA_TRANSIENT;
-    if (is_restarted && (!tina_fd_is_none(spawn->fd) || spawn->group == TINA_GROUP_NONE))
-        return TINA_INVALID;
     if (shard->depth > TINA__INIT_DEPTH_MAX)
         return TINA_INVALID;
     tina_status status = find_group(frame, spawn->group, group);
     if (status != TINA_OK)
         return status;
+    bool is_restarted = spawn->restart == TINA_PERMANENT || spawn->restart == TINA_TRANSIENT;
+    if (is_restarted && (!tina_fd_is_none(spawn->fd) || *group == TINA__GROUP_UNSUPERVISED))
+        return TINA_INVALID; /* nobody would restart it */
     const tina__type *type = &shard->p.types[spawn->type];
     if (tina__pool_free_count(&type->pool) <= type->restarting)
         return TINA_ARENA_FULL;

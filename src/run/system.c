@@ -366,7 +366,7 @@ static void undo(tina_system *system, bool is_gate_open)
     end_helper(system);
 }
 
-static tina_status come_up(tina_system *system, tina_error *error)
+static tina_status come_up(tina_system *system, bool report, tina_error *error)
 {
     uint64_t timeout_ns = system->spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : system->spec->init_timeout_ns;
     uint64_t deadline_ns = tina__add_saturating(tina__os_now_ns(), timeout_ns);
@@ -375,6 +375,8 @@ static tina_status come_up(tina_system *system, tina_error *error)
     if (status == TINA_OK)
         status = wait_for_all(system, TINA__BOOT_READY, deadline_ns, error);
     if (status == TINA_OK) {
+        if (report) /* no shard has said anything yet: the helper and this thread are not in the sink at once */
+            report_boot(system);
         open_gate(system, TINA__GATE_OPEN);
         is_gate_open = true;
         status = wait_for_all(system, TINA__BOOT_UP, deadline_ns, error);
@@ -401,11 +403,9 @@ tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_s
         destroy(system);
         return status;
     }
-    status = come_up(system, error);
+    status = come_up(system, report, error);
     if (status != TINA_OK)
         return status;
-    if (report)
-        report_boot(system);
     *out = system;
     return TINA_OK;
 }
