@@ -167,8 +167,8 @@ typedef struct tina_spawn {
  * the child is not tried again. child may be NULL.
  *
  * TINA_OK; TINA_INVALID: the type, the arguments, the group, the restart policy
- * (a child that is restarted has neither a descriptor nor TINA_GROUP_NONE), the
- * handoff, or the ninth level of inits; TINA_ARENA_FULL: every slot of the type is
+ * (a child that is restarted has a supervisor and no descriptor), the handoff, or
+ * the ninth level of inits; TINA_ARENA_FULL: every slot of the type is
  * taken, or kept for a child that is to be restarted; TINA_GROUP_FULL;
  * TINA_INIT_FAILED; for the descriptor: TINA_STALE_HANDLE, TINA_NOT_OWNER, and
  * TINA_BUSY while something is under way on it.

@@ -41,19 +41,6 @@ size_t tina_spec_memory_sized(const tina_system_spec *spec, size_t spec_size, ui
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
-static tina_status start(const tina_system_spec *spec, bool report, tina_system **system, tina_error *error)
-{
-    tina_status status = tina__system_start(spec, report, system, error);
-    if (status != TINA_OK || spec->signals != TINA_SIGNALS_ALL)
-        return status;
-    if (tina__signals_add(*system))
-        return TINA_OK;
-    tina__system_stop(*system, TINA__STOP_NOW);
-    tina_ignore(tina__system_join(*system, NULL));
-    tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "signals", "at most 64 systems at once can be stopped by signals");
-    return TINA_POOL_EXHAUSTED;
-}
-
 tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_system **system,
                              tina_error *error)
 {
@@ -65,7 +52,7 @@ tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uin
         tina__error_set(error, TINA_INVALID, 0, "system", "must not be NULL");
         return TINA_INVALID;
     }
-    return start(&whole, false, system, error);
+    return tina__system_start(&whole, false, system, error);
 }
 
 static void print_line(void *user, int shard, tina_level level, const char *line, size_t length)
@@ -93,7 +80,7 @@ tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint
     if (whole.log_sink == NULL)
         whole.log_sink = print_line;
     tina_system *system;
-    status = start(&whole, !whole.quiet, &system, error);
+    status = tina__system_start(&whole, !whole.quiet, &system, error);
     return status == TINA_OK ? tina__system_join(system, NULL) : status;
 }
 

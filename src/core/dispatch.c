@@ -288,7 +288,8 @@ uint32_t tina__dispatch(tina__shard *shard)
         memset(shard->exhausted, 0, sizeof shard->exhausted);
         shard->has_exhausted = false;
     }
-    while ((type = next_type(shard, &cursor)) != NULL) {
+    /* A shard that is to be wiped runs nobody. */
+    while (!shard->wipe.is_wanted && (type = next_type(shard, &cursor)) != NULL) {
         spend_budget(shard, type);
         tina__isolate *isolate = pop_ready(shard, type);
         count++;
@@ -299,8 +300,6 @@ uint32_t tina__dispatch(tina__shard *shard)
         handled += run_handler(shard, isolate);
         if (shard->restart_head != TINA__NONE)
             tina__supervise_restart(shard);
-        if (shard->wipe.is_wanted)
-            break;
     }
     tina__count_by(shard, dispatches, handled);
     return count;

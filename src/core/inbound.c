@@ -76,31 +76,24 @@ static bool take_message(tina__shard *shard, tina__peer *peer, const tina_messag
     return deliver(shard, peer, message, peer->stalled < TINA__STALL_TICKS_MAX);
 }
 
-/* The patience is per message that is held back: whatever got through renews it. */
-static void note_stall(tina__peer *peer, bool is_drained, bool has_advanced)
-{
-    if (is_drained || has_advanced)
-        peer->stalled = 0;
-    if (!is_drained)
-        peer->stalled++;
-}
-
 /* True: nothing is left in it. */
 static bool drain_channel(tina__shard *shard, tina__peer *peer, uint32_t *count)
 {
     const tina_message *message;
-    uint32_t before = *count;
     while ((message = tina__spsc_peek(peer->in)) != NULL) {
         if (!take_message(shard, peer, message))
             break;
         if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
             tina__count(shard, received_remote);
         tina__spsc_take(peer->in);
+        peer->stalled = 0; /* the patience is for one message: the next has its own */
         (*count)++;
     }
     tina__spsc_release(peer->in);
-    note_stall(peer, message == NULL, *count != before);
-    return message == NULL;
+    if (message == NULL)
+        return true;
+    peer->stalled++;
+    return false;
 }
 
 /* The same for posts. The shard's own entry among its peers keeps their patience. */
@@ -108,16 +101,18 @@ static bool drain_inbox(tina__shard *shard, uint32_t *count)
 {
     tina__peer *self = &shard->p.peers[shard->id];
     const tina_message *message;
-    uint32_t before = *count;
     while ((message = tina__mpsc_peek(shard->p.inbox)) != NULL) {
         if (!deliver(shard, NULL, message, self->stalled < TINA__STALL_TICKS_MAX))
             break;
         tina__count(shard, posted);
         tina__mpsc_take(shard->p.inbox);
+        self->stalled = 0;
         (*count)++;
     }
-    note_stall(self, message == NULL, *count != before);
-    return message == NULL;
+    if (message == NULL)
+        return true;
+    self->stalled++;
+    return false;
 }
 
 uint32_t tina__inbound_drain(tina__shard *shard)

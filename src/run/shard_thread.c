@@ -157,8 +157,8 @@ static void run(tina__shard_thread *thread)
     while (tina__shard_is_booting(shard) && shard->state == TINA_SHARD_INIT)
         turn(shard, system->spin_ns, &idle_since_ns);
     if (shard->state == TINA_SHARD_INIT) {
-        report_tree(thread);
         tina__stats_publish(shard);
+        report_tree(thread);
     }
     while (!tina__shard_has_ended(shard))
         turn(shard, system->spin_ns, &idle_since_ns);

@@ -357,6 +357,7 @@ static void undo(tina_system *system, bool is_gate_open)
 {
     if (!is_gate_open)
         open_gate(system, TINA__GATE_ABORT);
+    tina__signals_remove(system);
     tina__system_stop(system, TINA__STOP_NOW);
     if (wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS) == 0) {
         end_threads(system);
@@ -389,6 +390,14 @@ static tina_status come_up(tina_system *system, bool report, tina_error *error)
     return status;
 }
 
+static tina_status take_signals(tina_system *system, tina_error *error)
+{
+    if (tina__signals_add(system))
+        return TINA_OK;
+    tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "signals", "at most 64 systems at once can be stopped by signals");
+    return TINA_POOL_EXHAUSTED;
+}
+
 tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_system **out, tina_error *error)
 {
     tina_system *system = calloc(1, sizeof *system);
@@ -399,6 +408,9 @@ tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_s
         return TINA_POOL_EXHAUSTED;
     }
     tina_status status = prepare(system, error);
+    /* Before anything runs: a signal that comes while the trees come up stops them as one that comes later. */
+    if (status == TINA_OK && spec->signals == TINA_SIGNALS_ALL)
+        status = take_signals(system, error);
     if (status != TINA_OK) {
         destroy(system);
         return status;

@@ -25,14 +25,14 @@ LAYERS = {
     "src/run": (("base", "mem", "os", "io", "core", "run"), ANY),
     "src/sim": (("base", "mem", "os", "io", "core", "sim"), PURE | {"stdio.h", "stdlib.h"}),
     "src/api": (("base", "mem", "os", "io", "core", "run", "sim", "api"), PURE | {"stdio.h", "stdlib.h"}),
-    "examples": ((), ANY),
+    "examples": (("common.h",), ANY),
 }
 
 # Where a conditional may ask for the platform.
 PLATFORM = {"src/os", "src/io", "src/run"}
 # What a conditional may ask for anywhere: the language, the compiler, how the library is built.
 ASKABLE = re.compile(r"^(defined|__cplusplus|__GNUC__|__clang__|__has_(feature|attribute|builtin)|__SANITIZE_\w+__|"
-                     r"(address|thread|memory)_sanitizer|TINA_\w+|NDEBUG)$")
+                     r"(address|thread|memory)_sanitizer|TINA_\w+|NDEBUG|EXAMPLES_\w+_H)$")
 
 INCLUDE = re.compile(r"^\s*#\s*include\s*([<\"])([^>\"]+)[>\"]")
 CONDITIONAL = re.compile(r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(.*)")
