@@ -39,7 +39,7 @@ TINA_API TINA_MUST_USE tina_effect tina_done(void);
  */
 TINA_API TINA_MUST_USE tina_effect tina_crash(uint8_t reason);
 
-/* Come back in the next tick, with TINA_TAG_RESUME. */
+/* Come back in the next tick, with TINA_TAG_RESUME; once, when it has come, with TINA_TAG_SHUTDOWN in its place. */
 TINA_API TINA_MUST_USE tina_effect tina_yield(void);
 
 /* Park until there is mail, a timer, a finished operation that was started, or the shutdown. */

@@ -97,11 +97,9 @@ tina_status tina_join_sized(tina_system *system, tina_end_report *report, size_t
 
 /* ---- From outside ------------------------------------------------------------------------------ */
 
-tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const void *payload, size_t size)
+static tina_status post(tina_system *system, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
     uint8_t shard = tina_handle_shard(to);
-    if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX || (payload == NULL && size != 0) || shard >= system->shard_count)
-        return TINA_INVALID;
     /* acquire, with the stop: once it was asked for, nothing new is let in. */
     if (atomic_load_explicit(&system->shared.stop, memory_order_acquire) != TINA__STOP_NOT)
         return TINA_STOPPING;
@@ -116,6 +114,18 @@ tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const v
     if (tina__doorbell_ring(bell, TINA__DOORBELL_INBOX))
         tina__os_event_signal(bell->wake_fd);
     return TINA_OK;
+}
+
+tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const void *payload, size_t size)
+{
+    if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX || (payload == NULL && size != 0) ||
+        tina_handle_shard(to) >= system->shard_count)
+        return TINA_INVALID;
+    /* acq_rel, with the join's look: either it sees us and waits, or we see that the system stops. */
+    atomic_fetch_add_explicit(&system->posting, 1, memory_order_acq_rel);
+    tina_status status = post(system, to, tag, payload, size);
+    atomic_fetch_sub_explicit(&system->posting, 1, memory_order_release); /* with the same */
+    return status;
 }
 
 tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats, size_t stats_size)

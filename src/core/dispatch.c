@@ -122,6 +122,16 @@ static const tina_message *timer_message(tina_ctx *frame, uint32_t index)
     return &frame->shard->p.mail[index];
 }
 
+/* One that yields again and again hears of the shutdown all the same: in place of a resume. */
+static const tina_message *resume_message(tina_ctx *frame)
+{
+    tina__isolate *isolate = frame->isolate;
+    if ((isolate->flags & TINA__ISOLATE_SHUTDOWN) == 0)
+        return make_notice(frame, TINA_TAG_RESUME);
+    isolate->flags &= (uint8_t)~TINA__ISOLATE_SHUTDOWN;
+    return make_notice(frame, TINA_TAG_SHUTDOWN);
+}
+
 /* What the isolate was parked for. */
 static const tina_message *awaited_message(tina_ctx *frame)
 {
@@ -131,7 +141,7 @@ static const tina_message *awaited_message(tina_ctx *frame)
     case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
     case TINA__ISOLATE_IN_CALL: return timer_message(frame, isolate->awaited + frame->shard->p.message_count);
     case TINA__ISOLATE_REFUSED: return refused_message(frame);
-    default: return make_notice(frame, TINA_TAG_RESUME);
+    default: return resume_message(frame);
     }
 }
 

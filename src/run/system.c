@@ -1,8 +1,10 @@
 #include "run/system.h"
 
+#include "core/inbound.h"
 #include "core/stats.h"
 #include "run/spec_copy.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -449,6 +451,23 @@ static uint32_t await_end(tina_system *system)
     return wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS);
 }
 
+/*
+ * What was posted while the shards ended came too late for them: it is counted
+ * here, so that every post that was accepted is found again.
+ */
+static void sweep_inboxes(tina_system *system)
+{
+    /* acq_rel, with tina_post: who begins after this look sees the stop. */
+    while (atomic_fetch_add_explicit(&system->posting, 0, memory_order_acq_rel) != 0)
+        sched_yield();
+    for (size_t i = 0; i < system->shard_count; i++) {
+        if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
+            continue;
+        (void)tina__inbound_listen(system->threads[i].shard);
+        (void)tina__inbound_drain(system->threads[i].shard);
+    }
+}
+
 static void fill_report(const tina_system *system, uint32_t stuck, tina_end_report *report)
 {
     *report = (tina_end_report){.stuck_shards = stuck};
@@ -471,6 +490,7 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
 tina_status tina__system_join(tina_system *system, tina_end_report *report)
 {
     uint32_t stuck = await_end(system);
+    sweep_inboxes(system);
     tina_end_report own;
     fill_report(system, stuck, &own);
     if (report != NULL)

@@ -44,6 +44,8 @@ struct tina_system {
     bool is_pinned;
     uint64_t spin_ns;
 
+    _Atomic uint32_t posting; /* threads that are in tina_post */
+
     int news;              /* an event: a phase was reached, or a stop was asked for */
     int gate_event;        /* an event: the gate has changed. Signalled once for each waiting shard */
     _Atomic uint32_t gate; /* tina__gate */

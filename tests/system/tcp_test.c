@@ -54,7 +54,7 @@ typedef struct end {
     uint8_t *memory;
     uint64_t sent, received;
     tina_fd fd;
-    bool is_connector, is_receiving, is_sending, is_read_over, is_write_over;
+    bool is_connector, is_receiving, is_sending, is_read_over, is_write_over, is_pausing;
 } end;
 
 typedef struct end_args {
@@ -82,7 +82,7 @@ static tina_status end_receive(end *me, const witness *seen, tina_ctx *ctx)
     if (dice % 2 == 0)
         op.size = 1 + (dice >> 8) % 3000;
     if (seen->has_pests && (dice >> 4) % 2 == 0)
-        op.timeout_ns = 50000 + (dice >> 32) % 2000000;
+        op.timeout_ns = 20000 + (dice >> 32) % 600000;
     tina_status status = tina_io_start(ctx, &op);
     me->is_receiving = status == TINA_OK;
     return status;
@@ -108,7 +108,7 @@ static tina_effect end_go_on(end *me, tina_ctx *ctx)
     const witness *seen = tina_user(ctx);
     if (!me->is_receiving && !me->is_read_over && !is_fine(end_receive(me, seen, ctx)))
         return give_up(ctx);
-    if (!me->is_sending && me->sent < seen->total && !is_fine(end_send(me, seen, ctx)))
+    if (!me->is_sending && !me->is_pausing && me->sent < seen->total && !is_fine(end_send(me, seen, ctx)))
         return give_up(ctx);
     if (me->sent == seen->total && !me->is_write_over) {
         if (tina_socket_shutdown(ctx, me->fd, TINA_WRITE_HALF) != TINA_OK)
@@ -177,10 +177,12 @@ static void take_received(end *me, const tina_io_result *io, witness *seen)
     }
 }
 
-static void take_sent(end *me, const tina_io_result *io, witness *seen)
+static void take_sent(end *me, const tina_io_result *io, tina_ctx *ctx)
 {
+    witness *seen = tina_user(ctx);
     me->is_sending = false;
     me->sent += io->size;
+    me->is_pausing = seen->has_pests && tina_random(ctx) % 4 == 0; /* until the timer ticks: so deadlines pass */
     if (io->status == TINA_CANCELLED) {
         tina_test_count_up(&seen->cancelled_sends);
     } else if (io->status != TINA_OK) {
@@ -200,12 +202,15 @@ static tina_effect end_handle(void *self, const tina_message *message, tina_ctx 
             return give_up(ctx);
         break;
     case TINA_IO_RECV: take_received(me, &message->io, seen); break;
-    case TINA_IO_SEND: take_sent(me, &message->io, seen); break;
+    case TINA_IO_SEND: take_sent(me, &message->io, ctx); break;
     case TINA_IO_CLOSE:
         atomic_fetch_add(&seen->received, me->received);
         tina_test_count_up(&seen->done);
         return tina_done();
-    case TAG_TICK: disturb(me, ctx); break;
+    case TAG_TICK:
+        me->is_pausing = false;
+        disturb(me, ctx);
+        break;
     case TAG_BALL: tina_test_count_up(&seen->balls); break;
     default: return give_up(ctx);
     }
@@ -253,7 +258,7 @@ static tina_effect parked_handle(void *self, const tina_message *message, tina_c
     case TINA_IO_SEND:
         if (message->io.status == TINA_POOL_EXHAUSTED) /* no buffer is free yet */
             return tina_receive();
-        take_sent(me, &message->io, seen);
+        take_sent(me, &message->io, ctx);
         break;
     case TINA_IO_CLOSE: return end_handle(self, message, ctx);
     case TAG_TICK:
@@ -403,8 +408,8 @@ static void exchange_on(uint8_t backend, const run *wanted)
     assert_int_equal(report.total.bytes_in, 2 * wanted->connections * seen.total);
     assert_int_equal(report.total.bytes_out, 2 * wanted->connections * seen.total);
     assert_int_equal(report.total.crashes, 0);
-    if (!wanted->has_pests)
-        return;
+    if (!wanted->has_pests || wanted->chunk_max > 9000)
+        return; /* few receives: nothing is sure to strike one */
     assert_true(tina_test_counted(&seen.balls) > 0);
     assert_true(tina_test_counted(&seen.timed_out) > 0);
     if (!wanted->is_parked)
