@@ -240,7 +240,8 @@ TINA_API void tina_working_reset(tina_ctx *ctx); /* give back all that tina_work
  *        TINA_INVALID: size over the capacity, or a shard that does not exist;
  *        TINA_UNSUPPORTED: the receiver is on another shard; TINA_MAILBOX_FULL;
  *        TINA_POOL_EXHAUSTED: no message is free.
- * read:  the message that is being handled. TINA_OK; TINA_INVALID: it is no transfer.
+ * read:  the message that is being handled. TINA_OK; TINA_INVALID: it is no transfer;
+ *        TINA_STALE_HANDLE: it was handled before.
  * free:  one that was not sent; anything else is ignored.
  */
 TINA_API TINA_MUST_USE tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data,

@@ -43,7 +43,9 @@ tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payloa
     tina_effect effect = stage_message(frame, TINA__EFFECT_REPLY, none, tag, payload, size, 0);
     if (effect.kind == TINA__EFFECT_REPLY)
         return effect;
-    tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: tina_reply with a tag or size that is not allowed");
+    tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: tina_reply %s",
+              effect.reason == TINA_INVALID ? "with a tag or size that is not allowed"
+                                            : "where too many effects were made and not returned");
     return (tina_effect){.kind = TINA__EFFECT_CRASH};
 }
 

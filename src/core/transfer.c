@@ -102,7 +102,11 @@ tina_status tina__transfer_read(tina__shard *shard, const tina_message *message,
 {
     if (message->tag != TINA_TAG_TRANSFER)
         return TINA_INVALID;
-    uint32_t index = carried(shard, message);
+    tina_transfer transfer;
+    memcpy(&transfer, message->payload, sizeof transfer);
+    if (find_transfer(shard, transfer) == NULL) /* a copy of a message that was handled before */
+        return TINA_STALE_HANDLE;
+    uint32_t index = tina__word_index(transfer.bits);
     *data = transfer_data(shard, index);
     *size = shard->p.transfer_records[index].size;
     return TINA_OK;

@@ -49,11 +49,12 @@ static void messages_to_another_shard_keep_their_order(void **unused)
     uint64_t next = 0;
     a.data = &next;
     a.act.to = b.self;
-    for (uint32_t round = 0; next < RIG_SEEN_MAX; round++) {
+    uint32_t round = 0;
+    while (next < RIG_SEEN_MAX) {
         a.act.call = 1 + round % 7;
         rig_order(rig, &a, send_numbers);
         rig_tick(rig, 0);
-        if (round % 3 == 0)
+        if (round++ % 3 == 0)
             rig_tick(rig, 1);
     }
     rig_settle(rig);

@@ -235,20 +235,31 @@ static void yield_comes_back_in_the_next_tick_not_in_this_one(void **unused)
     rig_end(rig);
 }
 
-static void yield_with_mail_and_shutdown_waiting_resumes_first(void **unused)
+static tina_effect yield_forever(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    (void)me;
+    (void)message;
+    (void)ctx;
+    return tina_yield();
+}
+
+static void yield_again_and_again_hears_of_the_shutdown_in_place_of_a_resume(void **unused)
 {
     (void)unused;
     prepare(2);
     rig_system *rig = rig_start(&plan);
-    a.on = yield_always;
+    a.on = yield_forever;
     post_number(rig, &a, 0);
     rig_tick(rig, 0);
-    post_number(rig, &a, 1);
+    rig_tick(rig, 0);
     rig_stop(rig, TINA__STOP_GRACEFUL);
     rig_tick(rig, 0);
-    assert_int_equal(rig_saw(&a, 1)->tag, TINA_TAG_RESUME);
     rig_tick(rig, 0);
-    assert_int_equal(rig_saw(&a, 2)->tag, TINA_TAG_RESUME);
+    assert_int_equal(a.seen_count, 4);
+    assert_int_equal(rig_saw(&a, 1)->tag, TINA_TAG_RESUME);
+    assert_int_equal(rig_saw(&a, 2)->tag, TINA_TAG_SHUTDOWN);
+    assert_int_equal(rig_saw(&a, 3)->tag, TINA_TAG_RESUME);
+    rig->now_ns += 2000 * RIG_MS;
     rig_end(rig);
 }
 
@@ -257,7 +268,7 @@ static void yielded_isolate_that_is_torn_down_is_buried(void **unused)
     (void)unused;
     prepare(2);
     rig_system *rig = rig_start(&plan);
-    a.on = yield_always;
+    a.on = yield_forever;
     post_number(rig, &a, 0);
     rig_tick(rig, 0);
     rig_stop(rig, TINA__STOP_NOW);
@@ -319,7 +330,7 @@ int main(void)
         cmocka_unit_test(conversation_of_two_types_costs_no_tick_a_turn),
         cmocka_unit_test(conversation_across_the_words_of_the_ready_types_costs_no_tick_a_turn),
         cmocka_unit_test(yield_comes_back_in_the_next_tick_not_in_this_one),
-        cmocka_unit_test(yield_with_mail_and_shutdown_waiting_resumes_first),
+        cmocka_unit_test(yield_again_and_again_hears_of_the_shutdown_in_place_of_a_resume),
         cmocka_unit_test(yielded_isolate_that_is_torn_down_is_buried),
         cmocka_unit_test(idle_million_of_slots_is_not_walked),
     };
