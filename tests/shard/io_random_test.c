@@ -29,6 +29,7 @@ typedef struct player {
     uint64_t started[STARTED_MAX]; /* users of operations under way */
     uint32_t started_count;
     bool is_parked; /* in an operation */
+    tina_fd mine[4];
 } player;
 
 static rig_plan plan;
@@ -42,9 +43,15 @@ static uint8_t large[5000];
 
 static uint32_t below(uint32_t bound) { return (uint32_t)tina__prng_below(&prng, bound); }
 
-static tina_fd any_fd(void) { return known[below(KNOWN_MAX)]; }
+static tina_fd any_fd(const player *me) { return below(4) == 0 ? known[below(KNOWN_MAX)] : me->mine[below(4)]; }
 
-static tina_op any_op(const tina_message *message)
+static void know(player *me, tina_fd fd)
+{
+    known[below(KNOWN_MAX)] = fd;
+    me->mine[below(4)] = fd;
+}
+
+static tina_op any_op(const player *me, const tina_message *message)
 {
     static const tina_tag kinds[] = {TINA_IO_RECV, TINA_IO_RECV,   TINA_IO_SEND,    TINA_IO_SEND,
                                      TINA_IO_SEND, TINA_IO_ACCEPT, TINA_IO_CONNECT, TINA_IO_CLOSE};
@@ -52,7 +59,7 @@ static tina_op any_op(const tina_message *message)
     address = tina_ipv4(127, 0, 0, 1, 1);
     tina_op op = {
         .kind = kinds[below(8)],
-        .fd = any_fd(),
+        .fd = any_fd(me),
         .data = large,
         .size = below(3) == 0 ? 1 + below(sizeof large) : 1 + below(200),
         .timeout_ns = below(3) == 0 ? 1 + below(10 * RIG_MS) : 0,
@@ -69,28 +76,29 @@ static tina_op any_op(const tina_message *message)
 
 static void start_one(player *me, const tina_message *message, tina_ctx *ctx)
 {
-    tina_op op = any_op(message);
+    tina_op op = any_op(me, message);
     if (me->started_count == STARTED_MAX || tina_io_start(ctx, &op) != TINA_OK)
         return;
     me->started[me->started_count++] = op.user;
 }
 
-static void open_one(tina_ctx *ctx)
+static void open_one(player *me, tina_ctx *ctx)
 {
     tina_fd fd;
     if (tina_socket(ctx, TINA_IPV4, TINA_STREAM, &fd) == TINA_OK)
-        known[below(KNOWN_MAX)] = fd;
+        know(me, fd);
 }
 
 static void act(player *me, const tina_message *message, tina_ctx *ctx)
 {
     for (uint32_t i = below(4); i != 0; i--) {
         switch (below(8)) {
-        case 0: open_one(ctx); break;
-        case 1: tina_io_cancel(ctx, any_fd(), (tina_half)(1 + below(3))); break;
-        case 2: tina_ignore(tina_socket_shutdown(ctx, any_fd(), (tina_half)(1 + below(3)))); break;
+        case 0: open_one(me, ctx); break;
+        case 1: tina_io_cancel(ctx, any_fd(me), (tina_half)(1 + below(3))); break;
+        case 2: tina_ignore(tina_socket_shutdown(ctx, any_fd(me), (tina_half)(1 + below(3)))); break;
         case 3:
-            tina_ignore(tina_spawn_child(ctx, &(tina_spawn){.type = 1, .fd = any_fd(), .handoff = (uint8_t)below(3)}, NULL));
+            tina_ignore(
+                tina_spawn_child(ctx, &(tina_spawn){.type = 1, .fd = any_fd(me), .handoff = (uint8_t)below(3)}, NULL));
             break;
         default: start_one(me, message, ctx); break;
         }
@@ -105,8 +113,11 @@ static tina_effect choose_effect(player *me, const tina_message *message, tina_c
     if (dice < 5)
         return tina_done();
     if (dice < 25) {
-        tina_op op = any_op(message);
+        tina_op op = any_op(me, message);
         op.user = 0;
+        /* Who waits for a buffer while what it has received waits for it could hold the last one for good. */
+        if (op.kind == TINA_IO_RECV && me->started_count != 0)
+            return tina_receive();
         me->is_parked = true;
         return tina_io(ctx, &op);
     }
@@ -117,7 +128,7 @@ static void take_completion(player *me, const tina_message *message)
 {
     completed++;
     if (message->tag == TINA_IO_ACCEPT && message->io.status == TINA_OK)
-        known[below(KNOWN_MAX)] = message->io.fd;
+        know(me, message->io.fd);
     if (message->io.user == 0) {
         assert_true(me->is_parked);
         me->is_parked = false;
@@ -137,8 +148,9 @@ static tina_effect player_init(void *self, const void *args, size_t args_size, t
 {
     (void)args;
     (void)args_size;
-    open_one(ctx);
-    act(self, NULL, ctx);
+    player *me = self;
+    open_one(me, ctx);
+    act(me, NULL, ctx);
     return below(10) == 0 ? tina_crash(2) : tina_receive();
 }
 
@@ -271,7 +283,7 @@ static void io_of_any_kind_at_any_time_leaves_nothing(void **unused)
         }
         rig_end(rig);
     }
-    assert_true(completed > RUN_COUNT * STEP_COUNT / 10);
+    assert_true(completed > RUN_COUNT * STEP_COUNT / 20);
 }
 
 int main(int argc, char **argv)

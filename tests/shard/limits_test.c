@@ -299,10 +299,10 @@ static void group_at_its_most_dynamic_children_is_group_full(void **unused)
     child.on = done_at_once;
     rig_actor *args = &child;
     rig_system *rig = rig_start(&plan);
-    for (int restart = TINA_RESTART_DEFAULT; restart <= TINA_TEMPORARY; restart++) {
-        a.act.spawn = (tina_spawn){.type = 3, .args = &args, .args_size = sizeof args, .restart = TINA_TEMPORARY};
+    for (int round = 0; round < 3; round++) {
+        a.act.spawn = (tina_spawn){.type = 3, .args = &args, .args_size = sizeof args};
         rig_do(rig, &a, spawn_until_refused);
-        assert_int_equal(a.act.call, restart == TINA_RESTART_DEFAULT ? 5 : 1);
+        assert_int_equal(a.act.call, round == 0 ? 5 : 1);
         assert_int_equal(a.act.status, TINA_GROUP_FULL);
         a.act.child = child.self;
         rig_do(rig, &a, end_child);
