@@ -29,13 +29,13 @@ uint32_t tina__buffer_take(tina__shard *shard)
     return buffer;
 }
 
-bool tina__buffer_share(tina__shard *shard, uint32_t buffer)
+bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool counts)
 {
-    if (shard->buffers_sending >= send_share(shard) || shard->p.buffer_users[buffer] == UINT8_MAX)
+    if (shard->p.buffer_users[buffer] == UINT8_MAX)
         return false;
     tina__assert(shard->p.buffer_users[buffer] != 0);
     shard->p.buffer_users[buffer]++;
-    shard->buffers_sending++;
+    shard->buffers_sending += counts;
     return true;
 }
 
@@ -57,10 +57,10 @@ static void drop_user(tina__shard *shard, uint32_t buffer)
 
 void tina__buffer_drop(tina__shard *shard, uint32_t buffer) { drop_user(shard, buffer); }
 
-void tina__buffer_sent(tina__shard *shard, uint32_t buffer)
+void tina__buffer_sent(tina__shard *shard, uint32_t buffer, bool counts)
 {
-    tina__assert(shard->buffers_sending != 0);
-    shard->buffers_sending--;
+    tina__assert(shard->buffers_sending != 0 || !counts);
+    shard->buffers_sending -= counts;
     drop_user(shard, buffer);
 }
 

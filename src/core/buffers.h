@@ -6,7 +6,9 @@
  * buffers may have sends as users (the send share); what they don't need of it
  * stays free, and everything else is lent. The last quarter of the send share is
  * for sends that must not wait: they are over in the same tick or fail, so that
- * peers who never read can't keep others from being answered.
+ * peers who never read can't keep others from being answered. One that must not
+ * wait and sends what was received from the buffer that it came in keeps that
+ * buffer for a moment longer, and does not count.
  *
  * Invariant: lent + free + (those with users) = buffer_count.
  */
@@ -19,12 +21,12 @@ uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer);
 
 /* For a send: a free one; NONE: the share is used up. */
 uint32_t tina__buffer_take(tina__shard *shard);
-/* For a send of what was received: one more user. False: the share is used up, or the buffer has all the users it can. */
-bool tina__buffer_share(tina__shard *shard, uint32_t buffer);
+/* For a send of what was received: one more user. counts: it may wait. False: the buffer has all the users it can. */
+bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool counts);
 /* Must a send that takes a buffer now be one that does not wait? */
 bool tina__buffers_must_not_wait(const tina__shard *shard);
-/* A send is over. */
-void tina__buffer_sent(tina__shard *shard, uint32_t buffer);
+/* A send is over. counts: as it was taken. */
+void tina__buffer_sent(tina__shard *shard, uint32_t buffer, bool counts);
 
 /* The backend filled one; and: what was received has been handled. */
 void tina__buffer_received(tina__shard *shard, uint32_t buffer);

@@ -167,7 +167,8 @@ static tina_status send_make(tina_ctx *frame, const tina_op *op, tina__operation
     uint32_t buffer;
     if (is_received_data(frame, operation, &buffer)) {
         operation->request.no_wait = tina__buffers_must_not_wait(shard);
-        if (!tina__buffer_share(shard, buffer))
+        operation->counts = !operation->request.no_wait;
+        if (!tina__buffer_share(shard, buffer, operation->counts))
             return TINA_POOL_EXHAUSTED;
         operation->buffer = buffer;
         operation->request.data = operation->parts[0].data;
@@ -177,6 +178,7 @@ static tina_status send_make(tina_ctx *frame, const tina_op *op, tina__operation
     }
     operation->request.no_wait = tina__buffers_must_not_wait(shard);
     operation->buffer = tina__buffer_take(shard);
+    operation->counts = true;
     if (operation->buffer == TINA__NONE)
         return TINA_POOL_EXHAUSTED;
     send_next_chunk(shard, operation);
@@ -203,7 +205,7 @@ static void send_finish(tina__shard *shard, tina__operation *operation, const ti
                         tina__isolate *owner, tina_io_result *result)
 {
     (void)owner;
-    tina__buffer_sent(shard, operation->buffer);
+    tina__buffer_sent(shard, operation->buffer, operation->counts);
     operation->buffer = TINA__NONE;
     result->size = operation->progress;
     if (completion->status == TINA_BUSY) /* it was one that must not wait */
