@@ -17,6 +17,18 @@ bool tina__buffers_must_not_wait(const tina__shard *shard)
     return shard->buffers_sending >= share - tina__max_u32(share / 4, 1);
 }
 
+/* A buffer's word: how many users it has, and whether it counts among those that sends hold. */
+#define USERS_MAX 127u
+#define COUNTS    128u
+
+static void count_buffer(tina__shard *shard, uint32_t buffer)
+{
+    if (shard->p.buffer_users[buffer] & COUNTS)
+        return;
+    shard->p.buffer_users[buffer] |= COUNTS;
+    shard->buffers_sending++;
+}
+
 uint32_t tina__buffer_take(tina__shard *shard)
 {
     if (shard->buffers_sending >= send_share(shard))
@@ -25,17 +37,19 @@ uint32_t tina__buffer_take(tina__shard *shard)
     if (buffer == TINA__NONE)
         return TINA__NONE;
     shard->p.buffer_users[buffer] = 1;
-    shard->buffers_sending++;
+    count_buffer(shard, buffer);
     return buffer;
 }
 
-bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool counts)
+bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool may_wait)
 {
-    if (shard->p.buffer_users[buffer] == UINT8_MAX)
+    uint32_t users = shard->p.buffer_users[buffer] & USERS_MAX;
+    tina__assert(users != 0);
+    if (users == USERS_MAX)
         return false;
-    tina__assert(shard->p.buffer_users[buffer] != 0);
     shard->p.buffer_users[buffer]++;
-    shard->buffers_sending += counts;
+    if (may_wait)
+        count_buffer(shard, buffer);
     return true;
 }
 
@@ -48,20 +62,15 @@ void tina__buffer_received(tina__shard *shard, uint32_t buffer)
     shard->p.buffer_users[buffer] = 1;
 }
 
-static void drop_user(tina__shard *shard, uint32_t buffer)
+void tina__buffer_drop(tina__shard *shard, uint32_t buffer)
 {
-    tina__assert(shard->p.buffer_users[buffer] != 0);
-    if (--shard->p.buffer_users[buffer] == 0)
-        tina__pool_give_hot(&shard->buffers, buffer);
-}
-
-void tina__buffer_drop(tina__shard *shard, uint32_t buffer) { drop_user(shard, buffer); }
-
-void tina__buffer_sent(tina__shard *shard, uint32_t buffer, bool counts)
-{
-    tina__assert(shard->buffers_sending != 0 || !counts);
-    shard->buffers_sending -= counts;
-    drop_user(shard, buffer);
+    tina__assert((shard->p.buffer_users[buffer] & USERS_MAX) != 0);
+    if ((--shard->p.buffer_users[buffer] & USERS_MAX) != 0)
+        return;
+    if (shard->p.buffer_users[buffer] & COUNTS)
+        shard->buffers_sending--;
+    shard->p.buffer_users[buffer] = 0;
+    tina__pool_give_hot(&shard->buffers, buffer);
 }
 
 uint32_t tina__buffers_lend(tina__shard *shard)

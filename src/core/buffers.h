@@ -21,15 +21,13 @@ uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer);
 
 /* For a send: a free one; NONE: the share is used up. */
 uint32_t tina__buffer_take(tina__shard *shard);
-/* For a send of what was received: one more user. counts: it may wait. False: the buffer has all the users it can. */
-bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool counts);
+/* For a send of what was received: one more user. False: the buffer has all the users it can. */
+bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool may_wait);
 /* Must a send that takes a buffer now be one that does not wait? */
 bool tina__buffers_must_not_wait(const tina__shard *shard);
-/* A send is over. counts: as it was taken. */
-void tina__buffer_sent(tina__shard *shard, uint32_t buffer, bool counts);
-
-/* The backend filled one; and: what was received has been handled. */
+/* The backend filled one: its first user is the message. */
 void tina__buffer_received(tina__shard *shard, uint32_t buffer);
+/* One user less: a send is over, or what was received has been handled. */
 void tina__buffer_drop(tina__shard *shard, uint32_t buffer);
 
 /* Lends what may be lent. Returns how many. */

@@ -177,7 +177,7 @@ static tina_status request_here(tina__shard *shard, tina_handle source, tina_han
 }
 
 static tina_status request_there(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, const void *payload,
-                                 size_t size, tina__timer_slot *slot, uint32_t *call)
+                                 size_t size, tina__timer_slot *slot)
 {
     uint8_t to_shard = tina_handle_shard(to);
     if (to_shard >= shard->shared->shard_count)
@@ -198,8 +198,8 @@ static tina_status request_there(tina__shard *shard, tina_handle source, tina_ha
     place->state = TINA__PLACE_WAITING;
     place->timer = slot->node.owner;
     slot->place = index;
-    *call = tina__call_make(index, place->sequence);
-    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, *call);
+    uint32_t number = tina__call_make(index, place->sequence);
+    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, number);
     tina__count(shard, sent_remote);
     tina__route_written(shard, to_shard);
     return TINA_OK;
@@ -219,7 +219,7 @@ tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_han
     if (tina_handle_shard(to) == shard->id)
         status = request_here(shard, source, to, tag, payload, size, call);
     else
-        status = request_there(shard, source, to, tag, payload, size, slot, &call);
+        status = request_there(shard, source, to, tag, payload, size, slot);
     if (status != TINA_OK) {
         tina__timer_unlink(shard, *index);
         tina__timer_free(shard, *index);

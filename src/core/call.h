@@ -17,6 +17,10 @@
  *   lapsed, withdrawal sent           -->  owed? no more, and an answer that says so; otherwise one is on its way
  *   place free                        <--
  *
+ * A call has two numbers. Its own, which its caller knows, is made of its slot.
+ * To another shard it travels with that of its place, so that the answer is found
+ * again by what the channel back was promised.
+ *
  * Invariant: a place is in use exactly while an answer to it may still come.
  */
 #ifndef TINA__CORE_CALL_H

@@ -122,14 +122,28 @@ static const tina_message *timer_message(tina_ctx *frame, uint32_t index)
     return &frame->shard->p.mail[index];
 }
 
+static const tina_message *shutdown_message(tina_ctx *frame)
+{
+    frame->isolate->flags &= (uint8_t) ~(TINA__ISOLATE_SHUTDOWN | TINA__ISOLATE_REPEATS);
+    return make_notice(frame, TINA_TAG_SHUTDOWN);
+}
+
 /* One that yields again and again hears of the shutdown all the same: in place of a resume. */
 static const tina_message *resume_message(tina_ctx *frame)
 {
-    tina__isolate *isolate = frame->isolate;
-    if ((isolate->flags & TINA__ISOLATE_SHUTDOWN) == 0)
-        return make_notice(frame, TINA_TAG_RESUME);
-    isolate->flags &= (uint8_t)~TINA__ISOLATE_SHUTDOWN;
-    return make_notice(frame, TINA_TAG_SHUTDOWN);
+    return frame->isolate->flags & TINA__ISOLATE_SHUTDOWN ? shutdown_message(frame) : make_notice(frame, TINA_TAG_RESUME);
+}
+
+/* So does one that tries again and again what is refused at once: in place of the second refusal. */
+static const tina_message *refusal_or_shutdown(tina_ctx *frame)
+{
+    uint8_t *flags = &frame->isolate->flags;
+    if ((*flags & TINA__ISOLATE_SHUTDOWN) == 0)
+        return refused_message(frame);
+    if (*flags & TINA__ISOLATE_REPEATS)
+        return shutdown_message(frame);
+    *flags |= TINA__ISOLATE_REPEATS;
+    return refused_message(frame);
 }
 
 /* What the isolate was parked for. */
@@ -140,7 +154,7 @@ static const tina_message *awaited_message(tina_ctx *frame)
     switch (isolate->state) {
     case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
     case TINA__ISOLATE_IN_CALL: return timer_message(frame, isolate->awaited + frame->shard->p.message_count);
-    case TINA__ISOLATE_REFUSED: return refused_message(frame);
+    case TINA__ISOLATE_REFUSED: return refusal_or_shutdown(frame);
     default: return resume_message(frame);
     }
 }
@@ -154,9 +168,8 @@ static const tina_message *next_message(tina_ctx *frame)
     if (isolate->done_tail != TINA__NONE && isolate->state == TINA__ISOLATE_RECEIVING)
         return done_message(frame, tina__done_pop(shard, isolate));
     if (isolate->flags & TINA__ISOLATE_SHUTDOWN) {
-        isolate->flags &= (uint8_t)~TINA__ISOLATE_SHUTDOWN;
         isolate->state = TINA__ISOLATE_RECEIVING; /* what it was parked for goes on as a started one, from this handler on */
-        return make_notice(frame, TINA_TAG_SHUTDOWN);
+        return shutdown_message(frame);
     }
     if (isolate->state != TINA__ISOLATE_RECEIVING)
         return NULL;
@@ -257,7 +270,7 @@ static void exit_isolate(tina__shard *shard, tina__isolate *isolate, uint8_t end
 
 /* ---- Running ---------------------------------------------------------------------------------- */
 
-/* Returns how many handlers ran: 0, where the only mail were timers that were cancelled. */
+/* Returns how many handlers ran: 0, where what it was queued for is gone. */
 static uint32_t run_handler(tina__shard *shard, tina__isolate *isolate)
 {
     tina_ctx *frame = frame_enter(shard, isolate);
@@ -309,7 +322,7 @@ uint32_t tina__dispatch(tina__shard *shard)
         }
         handled += run_handler(shard, isolate);
         if (shard->restart_head != TINA__NONE)
-            tina__supervise_restart(shard);
+            (void)tina__supervise_restart(shard);
     }
     tina__count_by(shard, dispatches, handled);
     return count;

@@ -49,10 +49,18 @@ tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payloa
     return (tina_effect){.kind = TINA__EFFECT_CRASH};
 }
 
+/* The tags of operations, known ones and not: a completion of any of them is taken for nothing else. */
+static bool is_io_tag(tina_tag tag) { return tag >= 0x10 && tag < 0x20; }
+
 tina_effect tina__effect_io(tina_ctx *frame, const tina_op *op)
 {
     if (op->kind == TINA_IO_CLOSE)
         return (tina_effect){.kind = TINA__EFFECT_CLOSE, .argument = op->fd.bits};
+    if (!is_io_tag(op->kind)) {
+        tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: tina_io with kind %u, which is no operation",
+                  op->kind);
+        return (tina_effect){.kind = TINA__EFFECT_CRASH};
+    }
     uint32_t index;
     tina_status status = tina__operation_make(frame, op, &index);
     if (status != TINA_OK)

@@ -96,22 +96,27 @@ static bool drain_channel(tina__shard *shard, tina__peer *peer, uint32_t *count)
     return false;
 }
 
-/* The same for posts. The shard's own entry among its peers keeps their patience. */
+/*
+ * The same for posts, at most an inbox full of them, since others may post as
+ * fast as they are taken. The shard's own entry among its peers keeps their
+ * patience.
+ */
 static bool drain_inbox(tina__shard *shard, uint32_t *count)
 {
     tina__peer *self = &shard->p.peers[shard->id];
-    const tina_message *message;
-    while ((message = tina__mpsc_peek(shard->p.inbox)) != NULL) {
-        if (!deliver(shard, NULL, message, self->stalled < TINA__STALL_TICKS_MAX))
-            break;
+    for (uint32_t left = shard->p.inbox->capacity; left != 0; left--) {
+        const tina_message *message = tina__mpsc_peek(shard->p.inbox);
+        if (message == NULL)
+            return true;
+        if (!deliver(shard, NULL, message, self->stalled < TINA__STALL_TICKS_MAX)) {
+            self->stalled++;
+            return false;
+        }
         tina__count(shard, posted);
         tina__mpsc_take(shard->p.inbox);
         self->stalled = 0;
         (*count)++;
     }
-    if (message == NULL)
-        return true;
-    self->stalled++;
     return false;
 }
 

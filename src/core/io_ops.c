@@ -167,8 +167,7 @@ static tina_status send_make(tina_ctx *frame, const tina_op *op, tina__operation
     uint32_t buffer;
     if (is_received_data(frame, operation, &buffer)) {
         operation->request.no_wait = tina__buffers_must_not_wait(shard);
-        operation->counts = !operation->request.no_wait;
-        if (!tina__buffer_share(shard, buffer, operation->counts))
+        if (!tina__buffer_share(shard, buffer, !operation->request.no_wait))
             return TINA_POOL_EXHAUSTED;
         operation->buffer = buffer;
         operation->request.data = operation->parts[0].data;
@@ -178,7 +177,6 @@ static tina_status send_make(tina_ctx *frame, const tina_op *op, tina__operation
     }
     operation->request.no_wait = tina__buffers_must_not_wait(shard);
     operation->buffer = tina__buffer_take(shard);
-    operation->counts = true;
     if (operation->buffer == TINA__NONE)
         return TINA_POOL_EXHAUSTED;
     send_next_chunk(shard, operation);
@@ -191,6 +189,8 @@ static bool send_advance(tina__shard *shard, tina__operation *operation, const t
     tina__count_by(shard, bytes_out, completion->size);
     if (completion->status != TINA_OK || operation->progress == operation->size)
         return false;
+    if (operation->stop != TINA_OK)
+        return true; /* there is a rest, and nobody to take it from */
     if (completion->size < operation->request.size) {
         operation->request.data = (const uint8_t *)operation->request.data + completion->size;
         operation->request.size -= completion->size;
@@ -205,7 +205,7 @@ static void send_finish(tina__shard *shard, tina__operation *operation, const ti
                         tina__isolate *owner, tina_io_result *result)
 {
     (void)owner;
-    tina__buffer_sent(shard, operation->buffer, operation->counts);
+    tina__buffer_drop(shard, operation->buffer);
     operation->buffer = TINA__NONE;
     result->size = operation->progress;
     if (completion->status == TINA_BUSY) /* it was one that must not wait */

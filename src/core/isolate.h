@@ -35,6 +35,7 @@ enum {
     TINA__ISOLATE_QUEUED = 1,   /* in the ready queue, or on the list of those that yielded */
     TINA__ISOLATE_WOKEN = 2,    /* what it is parked for has come */
     TINA__ISOLATE_SHUTDOWN = 4, /* the notice of the shutdown is due */
+    TINA__ISOLATE_REPEATS = 16, /* was told of a refusal while the notice of the shutdown was due */
     TINA__ISOLATE_DEAD = 8,     /* ended while it was queued: the slot is given back when the queue reaches it */
 };
 

@@ -3,19 +3,38 @@
 #include "core/stats.h"
 #include "core/timers.h"
 
-uint32_t tina__mailbox_pop_timer(tina__shard *shard, tina__isolate *isolate)
+void tina__mailbox_link_timer(tina__shard *shard, tina__isolate *isolate, uint32_t timer)
 {
-    while (isolate->inbox_head != TINA__NONE) {
-        uint32_t index = isolate->inbox_head;
-        if (index < shard->p.message_count)
-            return tina__mailbox_pop(shard, isolate);
-        const tina_message *message = &shard->p.mail[index];
-        isolate->inbox_head = message->link;
-        if ((message->flags & TINA__MESSAGE_CANCELLED) == 0)
-            return index;
-        tina__timer_free(shard, index - shard->p.message_count);
+    tina__timer_slot *slot = tina__timer_at(shard, timer);
+    slot->mail_previous = isolate->inbox_tail; /* means nothing while it is the first */
+    slot->is_queued = true;
+    tina__mailbox_link(shard, isolate, shard->p.message_count + timer);
+}
+
+/* Only timers are taken out of the middle, so only they need to know what stands before them. */
+static void set_previous(tina__shard *shard, uint32_t index, uint32_t previous)
+{
+    if (index == TINA__NONE || index < shard->p.message_count)
+        return;
+    tina__timer_slot *slot = tina__timer_at(shard, index - shard->p.message_count);
+    if (slot->use != TINA__TIMER_ANSWER) /* whose payload is the answer's */
+        slot->mail_previous = previous;
+}
+
+void tina__mailbox_unlink_timer(tina__shard *shard, tina__isolate *isolate, uint32_t timer)
+{
+    tina__timer_slot *slot = tina__timer_at(shard, timer);
+    uint32_t index = shard->p.message_count + timer;
+    tina__assert(slot->is_queued);
+    slot->is_queued = false;
+    if (isolate->inbox_head == index) {
+        isolate->inbox_head = slot->link;
+        return;
     }
-    return TINA__NONE;
+    shard->p.mail[slot->mail_previous].link = slot->link;
+    set_previous(shard, slot->link, slot->mail_previous);
+    if (isolate->inbox_tail == index)
+        isolate->inbox_tail = slot->mail_previous;
 }
 
 void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate)
@@ -27,6 +46,6 @@ void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate)
         if (index < shard->p.message_count)
             tina__message_release(shard, index);
         else
-            tina__timer_discard(shard, isolate, index - shard->p.message_count);
+            tina__timer_discard(shard, index - shard->p.message_count);
     }
 }

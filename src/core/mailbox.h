@@ -83,20 +83,23 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
     return TINA_OK;
 }
 
-/* The same past timers that were cancelled. */
-uint32_t tina__mailbox_pop_timer(tina__shard *shard, tina__isolate *isolate);
-
 /* Takes the first of the mailbox off. NONE: there is none. */
 static inline uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate)
 {
     uint32_t index = isolate->inbox_head;
-    if (index >= shard->p.message_count) /* NONE is, too */
-        return tina__mailbox_pop_timer(shard, isolate);
-    tina__assert(isolate->inbox_count != 0);
-    isolate->inbox_count--;
+    if (index == TINA__NONE)
+        return TINA__NONE;
     isolate->inbox_head = shard->p.mail[index].link;
+    if (index < shard->p.message_count) {
+        tina__assert(isolate->inbox_count != 0);
+        isolate->inbox_count--;
+    }
     return index;
 }
+
+/* A timer's mail: linked so that it can be taken out again from anywhere. timer: its slot. */
+void tina__mailbox_link_timer(tina__shard *shard, tina__isolate *isolate, uint32_t timer);
+void tina__mailbox_unlink_timer(tina__shard *shard, tina__isolate *isolate, uint32_t timer);
 
 /* Gives back all mail of an isolate that has ended; users' messages count as died with their owner. */
 void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate);

@@ -13,12 +13,11 @@
 
 #include <tina/types.h>
 
-enum {                               /* message.flags */
-       TINA__MESSAGE_COUNTED = 1,    /* a user's: in the ledger */
-       TINA__MESSAGE_CALL = 2,       /* wants an answer */
-       TINA__MESSAGE_ANSWER = 4,     /* in a channel: belongs into the caller's slot */
-       TINA__MESSAGE_WITHDRAWN = 8,  /* in a channel: the call timed out, its place is wanted back */
-       TINA__MESSAGE_CANCELLED = 16, /* a timer's mail that was cancelled: skipped */
+enum {                              /* message.flags */
+       TINA__MESSAGE_COUNTED = 1,   /* a user's: in the ledger */
+       TINA__MESSAGE_CALL = 2,      /* wants an answer */
+       TINA__MESSAGE_ANSWER = 4,    /* in a channel: belongs into the caller's slot */
+       TINA__MESSAGE_WITHDRAWN = 8, /* in a channel: the call timed out, its place is wanted back */
 };
 
 #define TINA__TAG_VOID 0 /* in a channel: begun and not committed */
@@ -29,7 +28,7 @@ typedef enum tina__timer_use { /* message.reserved of a timer slot */
                                TINA__TIMER_REPEAT,
                                TINA__TIMER_CALL,   /* until its answer or its failure is mail */
                                TINA__TIMER_ANSWER, /* is mail, or being handled */
-                               TINA__TIMER_ENDING, /* cancelled by the very handler that it was delivered to */
+                               TINA__TIMER_ENDING, /* being handled for the last time */
 } tina__timer_use;
 
 /* A timer or a call: a message whose payload holds the book-keeping until it becomes mail. */
@@ -48,8 +47,9 @@ typedef struct tina__timer_slot {
     uint32_t next, previous; /* the owner's timers */
     uint32_t isolate;        /* the owner */
     uint32_t place;          /* a remote call's, in the peer's table */
+    uint32_t mail_previous;  /* in the mailbox: what stands before it, unless it is the first */
     bool is_queued;          /* in the mailbox */
-    uint8_t unused[31];
+    uint8_t unused[27];
 } tina__timer_slot;
 TINA_STATIC_ASSERT(sizeof(tina__timer_slot) == sizeof(tina_message), "a timer is a message");
 TINA_STATIC_ASSERT(offsetof(tina__timer_slot, use) == offsetof(tina_message, reserved), "the headers are the same");

@@ -52,7 +52,6 @@ typedef struct tina__operation {
     uint8_t state;      /* tina__operation_state */
     uint8_t part_count; /* of parts; 0: everything is in the buffer */
     uint8_t part;
-    bool counts; /* a send: among those that hold buffers */
     uint64_t part_offset;
     union {
         tina_address address;             /* connect: to where; accept: from where */

@@ -30,7 +30,7 @@ static void give_back(tina__shard *shard, tina__operation *operation)
 static void unmake(tina__shard *shard, tina__operation *operation)
 {
     if (operation->buffer != TINA__NONE)
-        tina__buffer_sent(shard, operation->buffer, operation->counts);
+        tina__buffer_drop(shard, operation->buffer);
     give_back(shard, operation);
 }
 

@@ -237,9 +237,9 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
     work += tina__reactor_collect(shard);
     work += tina__timers_advance(shard);
     work += tina__dispatch_resume(shard);
-    if (shard->restart_head != TINA__NONE)
-        tina__supervise_restart(shard);
+    work += tina__supervise_restart(shard);
     work += tina__dispatch(shard);
+    work += shard->restart_head != TINA__NONE; /* not idle: some are due in the next tick */
     work += tina__supervise_wipe(shard);
     work += tina__reactor_submit(shard);
     tina__call_send_withdrawals(shard);

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define TRIES_IN_ORDER 1024 /* of an init, before the tree goes on without it */
+
 static tina__child_record *record_of(tina__shard *shard, uint32_t child)
 {
     tina__assert(child < shard->p.child_count);
@@ -158,24 +160,30 @@ static void escalate(tina__shard *shard, const tina__child_record *child)
     drop_due(shard);
 }
 
-void tina__supervise_restart(tina__shard *shard)
+uint32_t tina__supervise_restart(tina__shard *shard)
 {
     tina__assert(shard->depth == 0);
-    while (shard->restart_head != TINA__NONE) {
+    uint32_t last = shard->restart_tail;
+    uint32_t count = 0;
+    bool is_last = false;
+    while (shard->restart_head != TINA__NONE && !is_last) {
         if (!may_restart(shard)) {
             drop_due(shard);
-            return;
+            break;
         }
         uint32_t index = shard->restart_head;
         const tina__child_record *child = record_of(shard, index);
         if (!tina__budget_spend(&shard->p.groups[child->group].budget, shard->now_ns)) {
             escalate(shard, child);
-            return;
+            break;
         }
+        is_last = index == last;
         pop_due(shard);
         tina__count(shard, restarts);
+        count++;
         start_child(shard, index);
     }
+    return count;
 }
 
 void tina__supervise_start_tree(tina__shard *shard)
@@ -189,7 +197,9 @@ void tina__supervise_start_tree(tina__shard *shard)
             start_child(shard, root->first_child + i);
         else
             use_slot(shard, record_of(shard, root->first_child + i));
-        tina__supervise_restart(shard);
+        /* The next one starts when this one is up; one that does not come up is left to the ticks. */
+        for (uint32_t tries = 0; shard->restart_head != TINA__NONE && tries < TRIES_IN_ORDER; tries++)
+            (void)tina__supervise_restart(shard);
     }
 }
 

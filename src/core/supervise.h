@@ -17,8 +17,8 @@ void tina__supervise_exit(tina__shard *shard, uint32_t child, uint16_t group, ui
 void tina__supervise_hold(tina__shard *shard, uint32_t child);
 void tina__supervise_release(tina__shard *shard, uint32_t child);
 
-/* Starts what is due. */
-void tina__supervise_restart(tina__shard *shard);
+/* Starts what is due by now, once; an init that fails comes up again in the next call. Returns how many. */
+uint32_t tina__supervise_restart(tina__shard *shard);
 
 /* Starts the static children in order. */
 void tina__supervise_start_tree(tina__shard *shard);

@@ -52,15 +52,13 @@ void tina__timer_free(tina__shard *shard, uint32_t index)
     tina__pool_give(&shard->timers, index);
 }
 
-void tina__timer_discard(tina__shard *shard, tina__isolate *owner, uint32_t index)
+void tina__timer_discard(tina__shard *shard, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(shard, index);
-    (void)owner;
-    if (slot->use == TINA__TIMER_ANSWER) {
+    if (slot->use == TINA__TIMER_ANSWER)
         tina__timer_free(shard, index);
-        return;
-    }
-    slot->is_queued = false; /* still in the owner's list, whose end frees it */
+    else
+        slot->is_queued = false; /* still in the owner's list, whose end frees it */
 }
 
 tina_status tina__timer_start(tina__shard *shard, tina__isolate *owner, uint64_t delay_ns, uint64_t period_ns, tina_tag tag,
@@ -103,14 +101,12 @@ bool tina__timer_cancel(tina__shard *shard, tina__isolate *owner, tina_timer tim
         frame->isolate == owner && frame->mail_kind == TINA__MAIL_TIMER && frame->mail == index + shard->p.message_count;
     tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
     tina__timer_unlink(shard, index);
-    if (slot->is_queued) {
-        slot->use = TINA__TIMER_ENDING; /* the mailbox gives it back when it gets there */
-        slot->flags |= TINA__MESSAGE_CANCELLED;
-    } else if (is_being_handled) {
+    if (slot->is_queued)
+        tina__mailbox_unlink_timer(shard, owner, index);
+    if (is_being_handled)
         slot->use = TINA__TIMER_ENDING; /* its message is still being read */
-    } else {
+    else
         tina__timer_free(shard, index);
-    }
     return true;
 }
 
@@ -146,11 +142,7 @@ void tina__timers_end(tina__shard *shard, tina__isolate *owner)
         }
         tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
         tina__timer_unlink(shard, index);
-        const tina_ctx *frame = &shard->frames[0];
-        if (frame->mail_kind == TINA__MAIL_TIMER && frame->mail == index + shard->p.message_count)
-            slot->use = TINA__TIMER_ENDING; /* the handler's message, given back with it */
-        else
-            tina__timer_free(shard, index);
+        tina__timer_free(shard, index);
     }
 }
 
@@ -174,9 +166,8 @@ static void repeat_expired(tina__shard *shard, tina__timer_slot *slot, uint32_t 
     }
     if (slot->is_queued)
         return;
-    slot->is_queued = true;
     tina__count(shard, timers_fired);
-    tina__mailbox_link(shard, &shard->p.isolates[slot->isolate], shard->p.message_count + index);
+    tina__mailbox_link_timer(shard, &shard->p.isolates[slot->isolate], index);
 }
 
 static void timer_expired(tina__shard *shard, uint32_t index)
@@ -191,9 +182,8 @@ static void timer_expired(tina__shard *shard, uint32_t index)
         return;
     }
     tina__assert(slot->use == TINA__TIMER_ONCE);
-    slot->is_queued = true;
     tina__count(shard, timers_fired);
-    tina__mailbox_link(shard, &shard->p.isolates[slot->isolate], shard->p.message_count + index);
+    tina__mailbox_link_timer(shard, &shard->p.isolates[slot->isolate], index);
 }
 
 uint32_t tina__timers_advance(tina__shard *shard)

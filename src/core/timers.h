@@ -25,7 +25,7 @@ void tina__timer_unlink(tina__shard *shard, uint32_t index);
 void tina__timer_free(tina__shard *shard, uint32_t index);
 
 /* A slot that was mail of an isolate that has ended. A repeating one stays until the owner's list is ended. */
-void tina__timer_discard(tina__shard *shard, tina__isolate *owner, uint32_t index);
+void tina__timer_discard(tina__shard *shard, uint32_t index);
 
 tina_status tina__timer_start(tina__shard *shard, tina__isolate *owner, uint64_t delay_ns, uint64_t period_ns, tina_tag tag,
                               tina_timer *timer);
