@@ -52,7 +52,25 @@ tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uin
         tina__error_set(error, TINA_INVALID, 0, "system", "must not be NULL");
         return TINA_INVALID;
     }
+    *system = NULL;
     return tina__system_start(&whole, false, system, error);
+}
+
+/* Lines that nobody read are counted, and told of when somebody reads again. */
+static void print_or_count(const char *text, size_t length)
+{
+    static _Atomic uint64_t lost;
+    uint64_t count = atomic_exchange_explicit(&lost, 0, memory_order_relaxed);
+    if (count != 0) {
+        char line[64];
+        int size = snprintf(line, sizeof line, "[tina] warn: %llu lines were lost", (unsigned long long)count);
+        if (!tina__os_print_error(line, (size_t)size)) {
+            atomic_fetch_add_explicit(&lost, count + 1, memory_order_relaxed);
+            return;
+        }
+    }
+    if (!tina__os_print_error(text, length))
+        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
 }
 
 static void print_line(void *user, int shard, tina_level level, const char *line, size_t length)
@@ -66,7 +84,7 @@ static void print_line(void *user, int shard, tina_level level, const char *line
     int size = shard < 0 ? snprintf(text, sizeof text, "[tina] %s: %.*s", name, (int)length, line)
                          : snprintf(text, sizeof text, "[shard %d] %s: %.*s", shard, name, (int)length, line);
     if (size > 0)
-        tina__os_print_error(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+        print_or_count(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
 tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_error *error)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define TRIES_IN_ORDER 1024 /* of an init, before the tree goes on without it */
+#define TRIES_IN_ORDER 1024 /* of inits that fail, before the tree goes on without them */
 
 static tina__child_record *record_of(tina__shard *shard, uint32_t child)
 {
@@ -192,13 +192,14 @@ void tina__supervise_start_tree(tina__shard *shard)
     /* Slots for all of them first, so that what an early child spawns can't take a later one's. */
     for (uint32_t i = 0; i < root->static_count; i++)
         keep_slot(shard, record_of(shard, root->first_child + i));
+    uint32_t tries = 0;
     for (uint32_t i = 0; i < root->static_count; i++) {
         if (!shard->wipe.is_wanted)
             start_child(shard, root->first_child + i);
         else
             use_slot(shard, record_of(shard, root->first_child + i));
         /* The next one starts when this one is up; one that does not come up is left to the ticks. */
-        for (uint32_t tries = 0; shard->restart_head != TINA__NONE && tries < TRIES_IN_ORDER; tries++)
+        for (; shard->restart_head != TINA__NONE && tries < TRIES_IN_ORDER; tries++)
             (void)tina__supervise_restart(shard);
     }
 }

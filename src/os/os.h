@@ -72,8 +72,8 @@ void tina__os_event_wait(int event, uint64_t wait_ns);
 
 /* ---- The end of the world outside ---- */
 
-/* A line and a newline to standard error, in one write. */
-void tina__os_print_error(const char *line, size_t length);
+/* A line and a newline to standard error, in one write. False: nobody reads there; waits at most a moment, and raises no SIGPIPE. */
+bool tina__os_print_error(const char *line, size_t length);
 
 /*
  * SIGTERM and SIGINT call handler, with those that were there before chained to.

@@ -7,6 +7,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -175,14 +176,40 @@ void tina__os_thread_join(tina__os_thread *thread)
 
 /* ---- Print ---- */
 
-void tina__os_print_error(const char *line, size_t length)
+#define PRINT_PATIENCE_MS 100
+
+/* A pipe whose reader has gone must not end the program: the signal is kept off this thread, and taken back if it came. */
+static ssize_t write_without_sigpipe(const struct iovec *parts, int count)
 {
-    char newline[] = "\n";
-    struct iovec parts[] = {{.iov_base = (void *)(uintptr_t)line, .iov_len = length}, {.iov_base = newline, .iov_len = 1}};
+    sigset_t sigpipe, before, pending;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
     ssize_t written;
     do
-        written = writev(STDERR_FILENO, parts, 2);
+        written = writev(STDERR_FILENO, parts, count);
     while (written < 0 && errno == EINTR);
+    struct timespec at_once = {0};
+    if (written < 0 && errno == EPIPE && !was_pending)
+        sigtimedwait(&sigpipe, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return written;
+}
+
+bool tina__os_print_error(const char *line, size_t length)
+{
+    static _Atomic bool is_clogged; /* nobody reads: the first line waits a little, those behind it don't */
+    struct pollfd wanted = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int patience_ms = atomic_load_explicit(&is_clogged, memory_order_relaxed) ? 0 : PRINT_PATIENCE_MS;
+    bool is_ready = poll(&wanted, 1, patience_ms) == 1;
+    atomic_store_explicit(&is_clogged, !is_ready, memory_order_relaxed);
+    if (!is_ready)
+        return false;
+    char newline[] = "\n";
+    struct iovec parts[] = {{.iov_base = (void *)(uintptr_t)line, .iov_len = length}, {.iov_base = newline, .iov_len = 1}};
+    return write_without_sigpipe(parts, 2) >= 0;
 }
 
 /* ---- Stop signals ---- */

@@ -76,9 +76,10 @@ static void build_tree(const tina__build *build)
 /* The channels that this shard reads lie here; those that it writes, in the mappings of their readers. */
 static void build_peers(const tina__build *build)
 {
-    const tina_system_spec *spec = build->spec;
     size_t self = build->shard;
     size_t shard_count = build->shared->shard_count;
+    tina__peer_plan plans[TINA_SHARDS_MAX];
+    tina__plan_peers(build->spec, self, shard_count, plans);
     const tina__plan *plan = &build->plans[self];
     tina__peer *peers = region(build, TINA__REGION_PEERS);
     tina__place *places = region(build, TINA__REGION_PLACES);
@@ -87,8 +88,8 @@ static void build_peers(const tina__build *build)
     for (size_t i = 0; i < shard_count; i++) {
         if (i == self)
             continue;
-        uint32_t capacity = tina__spec_channel_capacity(spec, i, self, shard_count);
-        uint32_t answers = tina__plan_answer_capacity(spec, i, self, shard_count);
+        uint32_t capacity = plans[i].in;
+        uint32_t answers = plans[i].in_answers;
         tina__peer *peer = &peers[i];
         peer->in = tina__plan_channel(plan, build->bases[self], i, self);
         peer->out = tina__plan_channel(&build->plans[i], build->bases[i], self, i);
@@ -97,7 +98,7 @@ static void build_peers(const tina__build *build)
         tina__spsc_init(peer->in, slots, capacity, answers);
         slots += tina__spsc_slot_count(capacity, answers);
         places += answers;
-        owed_first += tina__plan_answer_capacity(spec, self, i, shard_count);
+        owed_first += plans[i].out_answers;
     }
 }
 

@@ -90,14 +90,34 @@ static uint32_t default_channel_capacity(const tina_system_spec *spec, size_t sh
 
 static bool end_matches(int32_t end, size_t shard) { return end < 0 || (size_t)end == shard; }
 
-uint32_t tina__spec_channel_capacity(const tina_system_spec *spec, size_t source, size_t destination, size_t shard_count)
+/* One end of a spec, seen from the shard at its other end: who of the others is still without a capacity gets it. */
+static void fill_row(uint32_t *capacities, size_t shard_count, int32_t other, uint32_t capacity)
 {
-    for (size_t i = spec->channel_spec_count; i > 0; i--) {
-        const tina_channel_spec *channel = &spec->channels[i - 1];
-        if (end_matches(channel->source, source) && end_matches(channel->destination, destination))
-            return channel->capacity;
+    size_t first = other < 0 ? 0 : (size_t)other;
+    size_t last = other < 0 ? shard_count : first + 1;
+    for (size_t i = first; i < last; i++) {
+        if (capacities[i] == 0)
+            capacities[i] = capacity;
     }
-    return default_channel_capacity(spec, shard_count);
+}
+
+void tina__spec_channel_row(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__channel_row *row)
+{
+    *row = (tina__channel_row){0};
+    bool is_in_done = false, is_out_done = false;
+    for (size_t i = spec->channel_spec_count; i > 0 && !(is_in_done && is_out_done); i--) {
+        const tina_channel_spec *channel = &spec->channels[i - 1];
+        if (!is_in_done && end_matches(channel->destination, shard)) {
+            fill_row(row->in, shard_count, channel->source, channel->capacity);
+            is_in_done = channel->source < 0;
+        }
+        if (!is_out_done && end_matches(channel->source, shard)) {
+            fill_row(row->out, shard_count, channel->destination, channel->capacity);
+            is_out_done = channel->destination < 0;
+        }
+    }
+    fill_row(row->in, shard_count, -1, default_channel_capacity(spec, shard_count));
+    fill_row(row->out, shard_count, -1, default_channel_capacity(spec, shard_count));
 }
 
 static uint32_t slot_total(const tina_system_spec *spec, size_t shard)

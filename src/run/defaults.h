@@ -70,8 +70,14 @@ uint32_t tina__spec_scratch_size(const tina_system_spec *spec);
 /* The supervision tree of a shard. */
 const tina_group_spec *tina__spec_root(const tina_system_spec *spec, size_t shard);
 
-/* Messages in the channel from source to destination: the last channel spec that matches, or the default. */
-uint32_t tina__spec_channel_capacity(const tina_system_spec *spec, size_t source, size_t destination, size_t shard_count);
+/*
+ * Messages in all channels that a shard reads (in, by source) and writes (out, by
+ * destination): the last channel spec that matches each, or the default.
+ */
+typedef struct tina__channel_row {
+    uint32_t in[TINA_SHARDS_MAX], out[TINA_SHARDS_MAX];
+} tina__channel_row;
+void tina__spec_channel_row(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__channel_row *row);
 
 /* How many shards the system has: the spec's number, or one for each of core_count cores. 1 .. 254. */
 size_t tina__spec_shard_count(const tina_system_spec *spec, size_t core_count);

@@ -4,22 +4,32 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static bool drain(tina_system *system)
+#define LINES_AT_ONCE 64 /* of one shard, before the next has its turn */
+
+static bool drain_shard(tina_system *system, size_t shard)
 {
+    tina__log_ring *ring = tina__plan_at(&system->plans[shard], system->bases[shard], TINA__REGION_LOG);
     char line[TINA_LOG_LINE_MAX];
+    uint8_t level;
+    uint32_t length;
+    for (uint32_t left = LINES_AT_ONCE; left != 0; left--) {
+        if (ring->bytes == NULL || !tina__log_ring_read(ring, &level, line, sizeof line, &length))
+            return false;
+        if (system->log_sink != NULL)
+            system->log_sink(system->spec->log_user, (int)shard, (tina_level)level, line, length);
+    }
+    return true;
+}
+
+/* A turn for every shard. True: some have more. At the end only those that have ended count: others could go on for ever. */
+static bool drain(tina_system *system, bool is_ending)
+{
     bool any = false;
     for (size_t i = 0; i < system->shard_count; i++) {
         /* acquire: the ring is made once the shard is ready. */
-        if (atomic_load_explicit(&system->threads[i].phase, memory_order_acquire) == TINA__BOOT_STARTED)
-            continue;
-        tina__log_ring *ring = tina__plan_at(&system->plans[i], system->bases[i], TINA__REGION_LOG);
-        uint8_t level;
-        uint32_t length;
-        while (ring->bytes != NULL && tina__log_ring_read(ring, &level, line, sizeof line, &length)) {
+        uint32_t phase = atomic_load_explicit(&system->threads[i].phase, memory_order_acquire);
+        if (phase != TINA__BOOT_STARTED && drain_shard(system, i) && (!is_ending || phase == TINA__BOOT_ENDED))
             any = true;
-            if (system->log_sink != NULL)
-                system->log_sink(system->spec->log_user, (int)i, (tina_level)level, line, length);
-        }
     }
     return any;
 }
@@ -33,10 +43,10 @@ void tina__helper_body(void *argument)
             (void)tina__doorbell_take(&system->helper_bell, word);
         /* acquire, with the join: lines that were written before the end are still taken. */
         bool is_ending = atomic_load_explicit(&system->is_helper_ending, memory_order_acquire);
-        bool any = drain(system);
-        if (is_ending)
+        bool any = drain(system, is_ending);
+        if (is_ending && !any)
             return;
-        if (any || !tina__doorbell_may_sleep(&system->helper_bell))
+        if (any || is_ending || !tina__doorbell_may_sleep(&system->helper_bell))
             continue;
         tina__os_event_wait(system->helper_bell.wake_fd, TINA_NONE_NS);
         tina__doorbell_awake(&system->helper_bell);

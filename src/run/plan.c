@@ -9,11 +9,20 @@ size_t tina__plan_working_stride(const tina_type *type)
     return type->working_size == 0 ? 0 : tina__align_up(type->working_size, 16) + TINA__WORKING_HEADER;
 }
 
-uint32_t tina__plan_answer_capacity(const tina_system_spec *spec, size_t source, size_t destination, size_t shard_count)
+void tina__plan_peers(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__peer_plan *peers)
 {
+    tina__channel_row row;
     tina__limits limits;
-    tina__limits_of(spec, destination, shard_count, &limits);
-    return tina__min_u32(tina__spec_channel_capacity(spec, source, destination, shard_count), limits.timer_count);
+    tina__spec_channel_row(spec, shard, shard_count, &row);
+    tina__limits_of(spec, shard, shard_count, &limits);
+    uint32_t own_timers = limits.timer_count;
+    for (size_t peer = 0; peer < shard_count; peer++) {
+        tina__limits_of(spec, peer, shard_count, &limits);
+        /* Nobody has more calls under way than timers. */
+        peers[peer].in = row.in[peer];
+        peers[peer].in_answers = tina__min_u32(row.in[peer], own_timers);
+        peers[peer].out_answers = tina__min_u32(row.out[peer], limits.timer_count);
+    }
 }
 
 /* ---- Sums over types, peers and children ----------------------------------------------- */
@@ -43,13 +52,14 @@ typedef struct peer_sums {
 static peer_sums sum_peers(const tina_system_spec *spec, size_t shard, size_t shard_count)
 {
     peer_sums sums = {0};
+    tina__peer_plan peers[TINA_SHARDS_MAX];
+    tina__plan_peers(spec, shard, shard_count, peers);
     for (size_t peer = 0; peer < shard_count; peer++) {
         if (peer == shard)
             continue;
-        uint32_t places = tina__plan_answer_capacity(spec, peer, shard, shard_count);
-        sums.slots += tina__spsc_slot_count(tina__spec_channel_capacity(spec, peer, shard, shard_count), places);
-        sums.places += places;
-        sums.owed += tina__plan_answer_capacity(spec, shard, peer, shard_count);
+        sums.slots += tina__spsc_slot_count(peers[peer].in, peers[peer].in_answers);
+        sums.places += peers[peer].in_answers;
+        sums.owed += peers[peer].out_answers;
     }
     return sums;
 }

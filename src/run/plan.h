@@ -73,8 +73,11 @@ bool tina__plan_make(const tina_system_spec *spec, size_t shard, size_t shard_co
 /* What it takes of the machine's memory: the mapping without its guards. */
 size_t tina__plan_memory(const tina__plan *plan);
 
-/* Room for the answers to destination's calls, in the channel from source to it. */
-uint32_t tina__plan_answer_capacity(const tina_system_spec *spec, size_t source, size_t destination, size_t shard_count);
+/* A shard's channels: how many messages each holds, and beyond, how many answers: to its own calls, and of its own. */
+typedef struct tina__peer_plan {
+    uint32_t in, in_answers, out_answers;
+} tina__peer_plan;
+void tina__plan_peers(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__peer_plan *peers);
 
 /* Where the channel from source lies in the mapping of the shard that reads it. */
 tina__spsc *tina__plan_channel(const tina__plan *plan, void *base, size_t source, size_t destination);

@@ -39,8 +39,9 @@ static tina_status fault_in(tina__shard_thread *thread)
     if (status == TINA_OK)
         status = tina__os_populate(base + plan->runtime_offset, plan->runtime_size, true, &got_huge[1], &os_error);
     if (status != TINA_OK)
-        tina__error_set(&thread->error, status, os_error, "", "shard %zu could not get its %zu bytes of memory",
-                        thread->index, tina__plan_memory(plan));
+        tina__error_set(&thread->error, status, os_error, "",
+                        "shard %zu could not get its %zu bytes of memory: reserve fewer slots or buffers", thread->index,
+                        tina__plan_memory(plan));
     thread->got_huge = got_huge[0] || got_huge[1];
     return status;
 }
@@ -60,7 +61,11 @@ static tina_status open_backend(tina__shard_thread *thread)
     const char *why = "";
     tina_status status = tina__backend_open(system->spec->backend, &config, &api, &backend, &os_error, &why);
     if (status != TINA_OK) {
-        tina__error_set(&thread->error, status, os_error, "backend", "can't be used here: %s", why);
+        tina__error_set(&thread->error, status, os_error, "backend",
+                        status == TINA_POOL_EXHAUSTED
+                            ? "has no descriptor left (%s): raise ulimit -n"
+                            : "can't be used here (%s): leave it at 0, or see the container's policy",
+                        why);
         return status;
     }
     thread->note = why;

@@ -97,7 +97,8 @@ static tina_status open_mapping(tina_system *system, size_t shard, tina_error *e
     if (status == TINA_OK)
         status = tina__os_open_memory(base + plan->runtime_offset, plan->runtime_size, &os_error);
     if (status != TINA_OK)
-        tina__error_set(error, status, os_error, "", "shard %zu: the system gives no mapping of %zu bytes", shard,
+        tina__error_set(error, status, os_error, "",
+                        "shard %zu: the system gives no mapping of %zu bytes: raise ulimit -v or reserve less", shard,
                         plan->total);
     return status;
 }
@@ -252,7 +253,7 @@ static tina_status wait_for_all(tina_system *system, tina__boot_phase phase, uin
         for (size_t i = 0; i < system->shard_count; i++) {
             const tina__shard_thread *thread = &system->threads[i];
             tina__boot_phase now = phase_of(thread);
-            if (now == TINA__BOOT_FAILED) {
+            if (now == TINA__BOOT_FAILED || (now == TINA__BOOT_ENDED && thread->error.status != TINA_OK)) {
                 if (error != NULL)
                     *error = thread->error;
                 return (tina_status)thread->error.status;
@@ -312,8 +313,6 @@ static void end_threads(tina_system *system)
 
 /* ---- The boot report ------------------------------------------------------------------------------- */
 
-static const char *backend_name(const tina_system *system) { return system->threads[0].shard->api->name; }
-
 static void report_shard(tina_system *system, size_t index)
 {
     const tina__plan *plan = &system->plans[index];
@@ -321,11 +320,15 @@ static void report_shard(tina_system *system, size_t index)
     char where[32] = "not pinned";
     if (system->is_pinned)
         snprintf(where, sizeof where, "on core %u", system->cpus[index]);
-    tina__system_log(system, TINA_LOG_INFO, "shard %zu: %s, %.1f MiB%s", index, where,
+    const char *backend = thread->shard->api->name;
+    tina__system_log(system, TINA_LOG_INFO, "shard %zu: %s, %s, %.1f MiB%s", index, backend, where,
                      (double)tina__plan_memory(plan) / (1 << 20),
                      system->spec->development ? ", faulted in when used"
                      : thread->got_huge        ? ", in huge pages"
                                                : ", without huge pages");
+    if (thread->note[0] != '\0')
+        tina__system_log(system, TINA_LOG_WARN, "shard %zu: io_uring is refused (%s): using %s", index, thread->note,
+                         backend);
     for (size_t i = 0; i < TINA__REGION_COUNT; i++) {
         const tina__region *region = &plan->regions[i];
         if (region->size >= tina__plan_memory(plan) / 100)
@@ -337,15 +340,12 @@ static void report_shard(tina_system *system, size_t index)
 static void report_boot(tina_system *system)
 {
     uint64_t fds = 0;
-    tina__system_log(system, TINA_LOG_INFO, "libtina %s: %zu shard%s, %s", tina_version(), system->shard_count,
-                     system->shard_count == 1 ? "" : "s", backend_name(system));
+    tina__system_log(system, TINA_LOG_INFO, "libtina %s: %zu shard%s", tina_version(), system->shard_count,
+                     system->shard_count == 1 ? "" : "s");
     for (size_t i = 0; i < system->shard_count; i++) {
         report_shard(system, i);
         fds += system->plans[i].limits.fd_count;
     }
-    if (system->threads[0].note[0] != '\0')
-        tina__system_log(system, TINA_LOG_WARN, "io_uring is refused (%s): using %s", system->threads[0].note,
-                         backend_name(system));
     if (fds > tina__os_fd_limit())
         tina__system_log(system, TINA_LOG_WARN,
                          "%llu descriptors are reserved, but the process may open %llu: see ulimit -n",
@@ -361,7 +361,9 @@ static void undo(tina_system *system, bool is_gate_open)
         open_gate(system, TINA__GATE_ABORT);
     tina__signals_remove(system);
     tina__system_stop(system, TINA__STOP_NOW);
-    if (wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS) == 0) {
+    /* Behind the closed gate no handler has run: every thread comes back by itself. */
+    uint64_t deadline_ns = is_gate_open ? tina__os_now_ns() + ABANDON_GRACE_NS : TINA_NONE_NS;
+    if (wait_for_end(system, deadline_ns) == 0) {
         end_threads(system);
         return;
     }
@@ -386,7 +388,7 @@ static tina_status come_up(tina_system *system, bool report, tina_error *error)
     }
     if (status == TINA_TIMED_OUT)
         tina__error_set(error, status, 0, "init_timeout_ns", "not every shard was up within %llu ms",
-                        (unsigned long long)(timeout_ns / 1000000));
+                        (unsigned long long)((timeout_ns + 999999) / 1000000));
     if (status != TINA_OK)
         undo(system, is_gate_open);
     return status;
@@ -439,13 +441,30 @@ void tina__system_stop(tina_system *system, tina__stop how)
     tina__os_event_signal(system->news);
 }
 
+/* How long the threads have to come back, from the moment when they were asked to. */
+static uint64_t patience_of(const tina_system *system, uint32_t stop)
+{
+    if (stop >= TINA__STOP_NOW)
+        return ABANDON_GRACE_NS;
+    return tina__add_saturating(system->shared.shutdown_timeout_ns, STUCK_GRACE_NS);
+}
+
 /* Waits for the end. Returns how many threads are stuck. */
 static uint32_t await_end(tina_system *system)
 {
-    while (count_running(system) != 0 && atomic_load_explicit(&system->shared.stop, memory_order_acquire) == TINA__STOP_NOT)
-        tina__os_event_wait(system->news, TINA_NONE_NS);
-    uint64_t patience_ns = tina__add_saturating(system->shared.shutdown_timeout_ns, STUCK_GRACE_NS);
-    if (wait_for_end(system, tina__add_saturating(tina__os_now_ns(), patience_ns)) == 0)
+    uint32_t known = TINA__STOP_NOT;
+    uint64_t deadline_ns = TINA_NONE_NS;
+    while (count_running(system) != 0) {
+        uint64_t now_ns = tina__os_now_ns();
+        uint32_t stop = atomic_load_explicit(&system->shared.stop, memory_order_acquire); /* with tina__system_stop */
+        if (stop != known)
+            deadline_ns = tina__min_u64(deadline_ns, tina__add_saturating(now_ns, patience_of(system, stop)));
+        known = stop;
+        if (now_ns >= deadline_ns)
+            break;
+        tina__os_event_wait(system->news, deadline_ns == TINA_NONE_NS ? TINA_NONE_NS : deadline_ns - now_ns);
+    }
+    if (count_running(system) == 0)
         return 0;
     tina__system_stop(system, TINA__STOP_ABANDON);
     return wait_for_end(system, tina__os_now_ns() + ABANDON_GRACE_NS);

@@ -36,7 +36,7 @@ def serves_over_epoll(call, error):
 
     with Program("tcp_echo", "--serve", preexec=before) as server:
         port = int(server.wait_for(r"listening on .*:(\d+)")[1])
-        server.wait_for(r"2 shards, epoll")
+        server.wait_for(r"shard 0: epoll")
         reason = server.wait_for(r"io_uring is refused \((.+)\): using epoll")[1]
         for i in range(20):
             with dial(port, i) as peer:

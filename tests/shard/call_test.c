@@ -540,6 +540,63 @@ static void call_without_a_place_for_its_answer_fails_with_channel_full(void **u
     rig_end(rig);
 }
 
+/* ---- To several shards at once ------------------------------------------------------------------------------ */
+
+#define CALLEES 3
+
+/* One caller, and a callee on each of three shards. */
+static void prepare_callees(rig_actor callees[CALLEES])
+{
+    memset(&caller, 0, sizeof caller);
+    memset(callees, 0, CALLEES * sizeof *callees);
+    rig_plan_init(&plan, CALLEES, 2);
+    rig_plan_child(&plan, 0, 0, &caller);
+    for (size_t i = 0; i < CALLEES; i++)
+        rig_plan_child(&plan, i, 1, &callees[i]);
+}
+
+static void start_a_call_to_each(rig_system *rig, const rig_actor callees[CALLEES], uint32_t numbers[CALLEES])
+{
+    for (size_t i = 0; i < CALLEES; i++) {
+        assert_int_equal(rig_call_start(rig, &caller, callees[i].self, TAG_ASK, RIG_MS), TINA_OK);
+        numbers[i] = caller.act.call;
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(numbers[i], numbers[k]);
+    }
+}
+
+static void calls_to_several_shards_have_a_number_each(void **unused)
+{
+    (void)unused;
+    static rig_actor callees[CALLEES];
+    uint32_t numbers[CALLEES];
+    prepare_callees(callees);
+    rig_system *rig = rig_start(&plan);
+    for (size_t silent = 0; silent < CALLEES; silent++) {
+        rig_forget(&caller);
+        start_a_call_to_each(rig, callees, numbers);
+        for (size_t i = CALLEES; i-- > 0;) {
+            if (i == silent)
+                continue;
+            assert_int_equal(rig_reply_to(rig, &callees[i], rig_saw_last(&callees[i])->caller, TAG_ANSWER, i), TINA_OK);
+            assert_int_equal(rig_saw_last(&caller)->value, i);
+            assert_int_equal(rig_saw_last(&caller)->correlation, numbers[i]);
+        }
+        rig_advance(rig, 3 * RIG_MS);
+        assert_int_equal(caller.seen_count, CALLEES);
+        expect_failed(&caller, TINA_TIMED_OUT);
+        assert_int_equal(rig_saw_last(&caller)->correlation, numbers[silent]);
+    }
+    start_a_call_to_each(rig, callees, numbers);
+    for (size_t i = 0; i < CALLEES; i++) {
+        rig_done(rig, &callees[i]);
+        expect_failed(&caller, TINA_STALE_HANDLE);
+        assert_int_equal(rig_saw_last(&caller)->correlation, numbers[i]);
+    }
+    expect_at_rest(rig);
+    rig_end(rig);
+}
+
 /* ---- A million of them -------------------------------------------------------------------------------------- */
 
 #define TIMEOUT_NS (600000 * RIG_MS)
@@ -606,6 +663,7 @@ int main(void)
         cmocka_unit_test(answers_have_room_when_the_channel_back_is_full),
         cmocka_unit_test(call_without_a_place_for_its_answer_fails_with_channel_full),
         cmocka_unit_test(million_calls_with_a_long_timeout_run_on_1024_timers),
+        cmocka_unit_test(calls_to_several_shards_have_a_number_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

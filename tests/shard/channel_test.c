@@ -8,6 +8,8 @@
 
 #include "support/rig.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #define TAG_A (TINA_TAG_USER + 1)
@@ -97,6 +99,44 @@ static void inbox_that_is_full_tells_who_posts(void **unused)
         rig_settle(rig);
         assert_int_equal(b.seen_count, 5 * round);
     }
+    rig_end(rig);
+}
+
+#define POSTS 20000
+
+static void *post_without_pause(void *argument)
+{
+    rig_system *rig = argument;
+    for (uint32_t i = 0; i < POSTS; i++) {
+        while (!rig_post(rig, b.self, TAG_A, NULL, 0))
+            sched_yield();
+    }
+    return NULL;
+}
+
+/* However fast others post, a tick has an end. */
+static void inbox_gives_a_tick_no_more_than_it_has_room_for(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.spec.inbox_capacity = 8;
+    rig_system *rig = rig_start(&plan);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, post_without_pause, rig), 0);
+    uint64_t posted = 0;
+    uint64_t most = 0;
+    while (posted < POSTS) {
+        rig_tick(rig, 1);
+        uint64_t now = rig_stats(rig, 1).posted;
+        most = now - posted > most ? now - posted : most;
+        posted = now;
+        if (most == 0)
+            sched_yield();
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_in_range(most, 1, 8);
+    rig_settle(rig);
+    assert_int_equal(b.seen_count + rig_stats(rig, 1).arrived_full, POSTS);
     rig_end(rig);
 }
 
@@ -473,6 +513,7 @@ int main(void)
         cmocka_unit_test(random_handles_from_outside_do_no_harm),
         cmocka_unit_test(name_means_the_child_across_its_lives),
         cmocka_unit_test(call_to_a_name_is_answered),
+        cmocka_unit_test(inbox_gives_a_tick_no_more_than_it_has_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,46 @@ static void drain_of_those_who_never_stop_talking_ends_at_its_deadline(void **un
     rig_end(rig);
 }
 
+/* What they try is refused before they have been parked at all. */
+static tina_effect retry_call(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    return tina_call(ctx, me->act.to, TAG_A, NULL, 0, 0);
+}
+
+static tina_effect retry_accept(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    return tina_io_accept(ctx, me->act.fd);
+}
+
+static void drain_reaches_those_who_try_for_ever_what_is_refused(void **unused)
+{
+    (void)unused;
+    for (int accepts = 0; accepts < 2; accepts++) {
+        prepare();
+        plan.spec.fd_count = 1; /* the listener's: none is left for what it would accept */
+        rig_system *rig = rig_start(&plan);
+        rig_actor *actor = &actors[0][0];
+        actor->act.to = actors[0][1].self;
+        rig_done(rig, &actors[0][1]);
+        assert_false(tina_fd_is_none(rig_socket(rig, actor)));
+        actor->on = accepts ? retry_accept : retry_call;
+        assert_true(rig_post(rig, actor->self, TAG_A, NULL, 0));
+        assert_false(rig_settle_within(rig, 50));
+        assert_int_equal(rig_saw_last(actor)->tag, accepts ? TINA_IO_ACCEPT : TINA_TAG_CALL_FAILED);
+        assert_int_equal(rig_saw_last(actor)->status, accepts ? TINA_POOL_EXHAUSTED : TINA_STALE_HANDLE);
+        rig_stop(rig, TINA__STOP_GRACEFUL);
+        assert_true(rig_settle_within(rig, 100));
+        assert_int_equal(rig_count_tag(actor, TINA_TAG_SHUTDOWN), 1);
+        assert_int_equal(rig_saw_last(actor)->tag, TINA_TAG_SHUTDOWN);
+        assert_int_equal(rig->shards[0]->undrained_count, 0);
+        rig_end(rig);
+    }
+}
+
 /* ---- Children ---------------------------------------------------------------------------------------- */
 
 static tina_effect spawn_at_shutdown(rig_actor *me, const tina_message *message, tina_ctx *ctx)
@@ -369,6 +409,7 @@ int main(void)
         cmocka_unit_test(end_leaves_no_message_uncounted),
         cmocka_unit_test(end_waits_for_the_slowest_shard),
         cmocka_unit_test(end_that_is_abandoned_waits_for_no_other_shard),
+        cmocka_unit_test(drain_reaches_those_who_try_for_ever_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -296,6 +296,49 @@ static void send_begun_and_not_committed_never_happened(void **unused)
     }
 }
 
+/* ---- Operations that there are not -------------------------------------------------------------- */
+
+static void io_of_a_kind_that_is_no_operation_crashes_its_isolate_alone(void **unused)
+{
+    (void)unused;
+    static const tina_tag kinds[] = {0x0101, 0x0112, TAG_A, 0xFF15, 0x0000, TINA_TAG_SHUTDOWN, 0x000F, 0x0020};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        rig_system *rig = start();
+        tina_op op = {.kind = kinds[i], .fd = rig_socket(rig, &a)};
+        rig_io(rig, &a, &op);
+        assert_int_equal(a.seen_count, 0);
+        assert_int_equal(rig_stats(rig, 0).crashes, 1);
+        assert_int_equal(rig_stats(rig, 0).isolates, 1);
+        assert_int_equal(rig_stats(rig, 0).ops.used, 0);
+        assert_int_equal(rig_send(rig, &b, a.self, TAG_A, 0), TINA_STALE_HANDLE);
+        assert_int_equal(rig_send(rig, &b, b.self, TAG_A, 0), TINA_OK);
+        rig_end(rig);
+    }
+}
+
+static tina_effect keep_io_status(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    (void)ctx;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    me->act.status = (tina_status)message->io.status;
+    return tina_receive();
+}
+
+static void io_of_an_operation_that_is_not_known_is_invalid(void **unused)
+{
+    (void)unused;
+    rig_system *rig = start();
+    tina_op op = {.kind = 0x1F, .fd = rig_socket(rig, &a)};
+    a.on = keep_io_status;
+    rig_io(rig, &a, &op);
+    assert_int_equal(a.seen_count, 1);
+    assert_int_equal(rig_saw_last(&a)->tag, 0x1F);
+    assert_int_equal(a.act.status, TINA_INVALID);
+    assert_int_equal(rig_stats(rig, 0).crashes, 0);
+    rig_end(rig);
+}
+
 static tina_effect begin_and_crash(rig_actor *me, tina_ctx *ctx)
 {
     (void)begin_and_forget(me, ctx);
@@ -324,6 +367,8 @@ int main(void)
         cmocka_unit_test(send_begun_to_another_shard_keeps_its_place_among_others),
         cmocka_unit_test(send_begun_and_not_committed_never_happened),
         cmocka_unit_test(send_begun_to_oneself_and_dropped_by_a_crash_leaves_nothing),
+        cmocka_unit_test(io_of_a_kind_that_is_no_operation_crashes_its_isolate_alone),
+        cmocka_unit_test(io_of_an_operation_that_is_not_known_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

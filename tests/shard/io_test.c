@@ -784,6 +784,78 @@ static void send_of_received_data_to_more_than_can_share_it_is_refused(void **un
     rig_end(rig);
 }
 
+#define LISTENERS 4
+
+static tina_effect broadcast(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag != TINA_IO_RECV)
+        return tina_receive();
+    const tina_fd *fds = me->data;
+    for (size_t i = 0; i < LISTENERS; i++) {
+        tina_op op = send_op(fds[i], message->io.data, message->io.size);
+        assert_int_equal(tina_io_start(ctx, &op), TINA_OK);
+    }
+    return tina_receive();
+}
+
+static void finish_sends(rig_system *rig, const tina_fd *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tina__io_request *request = rig_request_of(rig, fds[i], TINA__IO_SEND);
+        if (request != NULL)
+            rig_complete(rig, 0, request, TINA_OK, request->size);
+    }
+    rig_settle(rig);
+}
+
+/* How many sends of its own the isolate can have under way. */
+static uint32_t own_sends(rig_system *rig, const tina_fd *fds, size_t count)
+{
+    uint32_t accepted = 0;
+    for (size_t i = 0; i < count; i++) {
+        tina_op op = send_op(fds[i], bytes, 10);
+        tina_status status = rig_io_start(rig, &a, &op);
+        assert_true(status == TINA_OK || status == TINA_POOL_EXHAUSTED);
+        accepted += status == TINA_OK;
+    }
+    return accepted;
+}
+
+/* However many it goes to, what was received is one buffer. */
+static void send_of_received_data_to_several_takes_one_buffer_from_own_sends(void **unused)
+{
+    (void)unused;
+    memset(&a, 0, sizeof a);
+    rig_plan_init(&plan, 1, 1);
+    plan.spec.buffer_count = 8;
+    rig_plan_child(&plan, 0, 0, &a);
+    rig_system *rig = rig_start(&plan);
+    tina_fd fds[2 * LISTENERS];
+    for (size_t i = 0; i < 2 * LISTENERS; i++)
+        fds[i] = rig_socket(rig, &a);
+    a.data = fds;
+    a.on = broadcast;
+    uint32_t most = own_sends(rig, &fds[LISTENERS], LISTENERS);
+    assert_int_equal(most, 4); /* half of the buffers */
+    finish_sends(rig, fds, 2 * LISTENERS);
+    for (uint32_t round = 0; round < 20; round++) {
+        tina_op op = op_of(TINA_IO_RECV, fds[0]);
+        rig_io(rig, &a, &op);
+        rig_complete_receive(rig, 0, rig_request_of(rig, fds[0], TINA__IO_RECEIVE), "abcdefgh", 8);
+        rig_settle(rig);
+        for (size_t i = 0; i < LISTENERS; i++)
+            assert_false(rig_request_of(rig, fds[i], TINA__IO_SEND)->no_wait);
+        assert_int_equal(own_sends(rig, &fds[LISTENERS], LISTENERS), most - 1);
+        finish_sends(rig, fds, 2 * LISTENERS);
+        assert_int_equal(rig_stats(rig, 0).buffers.used, 0);
+        assert_int_equal(own_sends(rig, fds, LISTENERS), most);
+        finish_sends(rig, fds, 2 * LISTENERS);
+    }
+    rig_end(rig);
+}
+
 /* ---- Descriptors ----------------------------------------------------------------------------------------------------- */
 
 static void close_with_operations_under_way_ends_them_then_tells(void **unused)
@@ -1126,6 +1198,7 @@ int main(void)
         cmocka_unit_test(handoff_to_a_child_whose_init_fails_comes_back),
         cmocka_unit_test(handoff_of_a_half_leaves_each_its_own_in_both_orders_of_death),
         cmocka_unit_test(shutdown_overtakes_an_operation_which_then_completes_as_a_started_one),
+        cmocka_unit_test(send_of_received_data_to_several_takes_one_buffer_from_own_sends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,49 @@ static void transfer_pool_that_is_empty_refuses_one_more(void **unused)
     rig_end(rig);
 }
 
+static tina_message kept_message;
+
+static tina_effect keep_and_read_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    const void *data;
+    size_t size;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (me->seen_count > 1)
+        assert_int_equal(tina_transfer_read(ctx, &kept_message, &data, &size), TINA_STALE_HANDLE);
+    if (message->tag != TINA_TAG_TRANSFER)
+        return tina_receive();
+    assert_int_equal(tina_transfer_read(ctx, message, &data, &size), TINA_OK);
+    assert_int_equal(size, 10);
+    kept_message = *message;
+    return tina_receive();
+}
+
+static tina_effect send_one_transfer(rig_actor *me, tina_ctx *ctx)
+{
+    tina_transfer transfer;
+    void *data;
+    (void)me;
+    assert_int_equal(tina_transfer_alloc(ctx, &transfer, &data, NULL), TINA_OK);
+    assert_int_equal(tina_transfer_send(ctx, b.self, transfer, 10), TINA_OK);
+    return tina_receive();
+}
+
+static void transfer_that_was_handled_before_is_stale(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.spec.transfer_count = 1; /* the same slot each time */
+    rig_system *rig = rig_start(&plan);
+    b.on = keep_and_read_again;
+    rig_do(rig, &a, send_one_transfer);
+    assert_int_equal(rig_send(rig, &a, b.self, TAG_A, 0), TINA_OK);
+    rig_do(rig, &a, send_one_transfer);
+    assert_int_equal(b.seen_count, 3);
+    assert_int_equal(rig_stats(rig, 0).transfers.used, 0);
+    rig_end(rig);
+}
+
 static tina_effect send_transfer_and_end_receiver(rig_actor *me, tina_ctx *ctx)
 {
     void *data;
@@ -604,6 +647,7 @@ int main(void)
         cmocka_unit_test(descriptors_that_are_all_open_refuse_one_more),
         cmocka_unit_test(operations_that_are_all_under_way_refuse_one_more),
         cmocka_unit_test(spec_without_descriptors_refuses_all_io),
+        cmocka_unit_test(transfer_that_was_handled_before_is_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,53 @@ static void boot_whose_inits_fail_past_the_budget_says_of_which_type(void **unus
     rig_end(rig);
 }
 
+static tina_effect crash_by_order(rig_actor *me, tina_ctx *ctx)
+{
+    (void)me;
+    (void)ctx;
+    return tina_crash(1);
+}
+
+#define INITS_MAX 2000 /* of one child, in one tick, or while another one is to start at boot */
+
+static void init_that_always_fails_leaves_time_for_the_others(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.shards[0].root.restart_max = 1000000;
+    plan.children[0][0].restart = TINA_PERMANENT;
+    rig_system *rig = rig_start(&plan);
+    a.on_init = fail_by_script;
+    a.act.call = UINT32_MAX;
+    rig_order(rig, &a, crash_by_order);
+    for (uint32_t tick = 1; tick <= 100; tick++) {
+        uint32_t before = a.init_count;
+        assert_true(rig_post(rig, b.self, TAG_A, NULL, 0));
+        assert_int_not_equal(rig_tick(rig, 0), 0);
+        assert_in_range(a.init_count - before, tick == 1 ? 0 : 1, INITS_MAX);
+        assert_int_equal(b.seen_count, tick);
+    }
+    assert_int_equal(rig_stats(rig, 0).escalations, 0);
+    a.act.call = 0; /* at last it comes up */
+    rig_settle(rig);
+    assert_int_equal(rig_stats(rig, 0).isolates, 2);
+    rig_end(rig);
+}
+
+static void init_that_always_fails_does_not_hold_up_the_boot(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.shards[0].root.restart_max = 1000000;
+    plan.children[0][0].restart = TINA_PERMANENT;
+    a.on_init = fail_by_script;
+    a.act.call = UINT32_MAX;
+    rig_system *rig = rig_start_raw(&plan);
+    assert_in_range(a.init_count, 1, 2 * INITS_MAX);
+    assert_int_equal(b.init_count, 1);
+    rig_end(rig);
+}
+
 static void shard_past_its_own_budget_is_quarantined(void **unused)
 {
     (void)unused;
@@ -552,6 +599,8 @@ int main(void)
         cmocka_unit_test(restart_works_when_every_pool_is_empty),
         cmocka_unit_test(restart_of_half_an_owner_waits_for_its_own_half_alone),
         cmocka_unit_test(restart_of_half_an_owner_whose_other_half_died_first_waits_for_the_close),
+        cmocka_unit_test(init_that_always_fails_leaves_time_for_the_others),
+        cmocka_unit_test(init_that_always_fails_does_not_hold_up_the_boot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

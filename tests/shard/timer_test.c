@@ -276,6 +276,140 @@ static void expiry_needs_no_free_message(void **unused)
     rig_end(rig);
 }
 
+#define TIMES 1000
+
+/* Each time it wakes, which is from a call, its timer has expired behind its back. */
+static tina_effect park_and_cancel(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TINA_TAG_CALL_FAILED)
+        assert_true(tina_timer_cancel(ctx, me->act.timer));
+    else
+        assert_int_equal(message->tag, TAG_B);
+    assert_int_equal(tina_timer_start(ctx, RIG_MS, TAG_A, &me->act.timer), TINA_OK);
+    return tina_call(ctx, b.self, TAG_B, NULL, 0, 3 * RIG_MS);
+}
+
+static void cancel_of_an_expired_timer_again_and_again_holds_no_slot(void **unused)
+{
+    (void)unused;
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    rig_plan_init(&plan, 1, 2);
+    plan.spec.timer_count = 8;
+    rig_plan_child(&plan, 0, 0, &a);
+    rig_plan_child(&plan, 0, 1, &b);
+    rig_system *rig = rig_start(&plan);
+    a.on = park_and_cancel;
+    assert_true(rig_post(rig, a.self, TAG_B, NULL, 0));
+    rig_settle(rig);
+    for (uint32_t i = 1; i <= TIMES; i++) {
+        rig_forget(&b);
+        assert_int_equal(rig_timer(rig, &b, RIG_MS, TAG_A), TINA_OK);
+        rig_advance(rig, 5 * RIG_MS);
+        assert_int_equal(a.seen_count, 1 + i);
+        assert_int_equal(rig_count_tag(&b, TAG_A), 1);
+        assert_int_equal(rig_stats(rig, 0).timers.used, 2); /* its next timer and its next call */
+    }
+    rig_end(rig);
+}
+
+/* ---- Mail around timers that are cancelled ------------------------------------------------------- */
+
+#define ITEMS    5 /* in the mailbox, mail and expired timers */
+#define TAG_ITEM (TINA_TAG_USER + 16)
+#define TAG_END  (TAG_ITEM + ITEMS)
+
+static struct {
+    uint32_t timers;    /* which items are timers: a set of bits */
+    uint32_t cancelled; /* which of these are cancelled */
+    bool repeats, backwards;
+    tina_timer started[ITEMS];
+} box;
+
+static bool has(uint32_t set, uint32_t item) { return (set >> item & 1) != 0; }
+
+static tina_effect start_and_park(rig_actor *me, tina_ctx *ctx)
+{
+    (void)me;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        if (!has(box.timers, i))
+            continue;
+        uint64_t delay_ns = (i + 1) * 10 * RIG_MS;
+        tina_tag tag = (tina_tag)(TAG_ITEM + i);
+        assert_int_equal(box.repeats ? tina_timer_repeat(ctx, delay_ns, tag, &box.started[i])
+                                     : tina_timer_start(ctx, delay_ns, tag, &box.started[i]),
+                         TINA_OK);
+    }
+    return tina_call(ctx, b.self, TAG_A, NULL, 0, 1000 * RIG_MS);
+}
+
+static tina_effect cancel_some(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TAG_END) {
+        for (uint32_t i = 0; i < ITEMS; i++)
+            if (has(box.timers, i))
+                assert_int_equal(tina_timer_cancel(ctx, box.started[i]), box.repeats && !has(box.cancelled, i));
+    }
+    if (message->tag != TAG_B)
+        return tina_receive();
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        uint32_t item = box.backwards ? ITEMS - 1 - i : i;
+        if (has(box.cancelled, item))
+            assert_true(tina_timer_cancel(ctx, box.started[item]));
+    }
+    assert_int_equal(tina_send(ctx, me->self, TAG_END, NULL, 0), TINA_OK);
+    return tina_receive();
+}
+
+static void expect_all_but_the_cancelled(rig_system *rig)
+{
+    rig_forget(&a);
+    rig_forget(&b);
+    rig_order(rig, &a, start_and_park);
+    rig_settle(rig);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        if (!has(box.timers, i))
+            assert_true(rig_post(rig, a.self, (tina_tag)(TAG_ITEM + i), NULL, 0));
+        rig_advance(rig, 5 * RIG_MS);
+        rig_advance(rig, 5 * RIG_MS + RIG_MS / 2);
+    }
+    assert_int_equal(a.seen_count, 0);
+    assert_int_equal(rig_reply_to(rig, &b, rig_saw_last(&b)->caller, TAG_B, 0), TINA_OK);
+    uint32_t index = 0;
+    assert_int_equal(rig_saw(&a, index++)->tag, TAG_B);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        if (!has(box.cancelled, i))
+            assert_int_equal(rig_saw(&a, index++)->tag, TAG_ITEM + i);
+    }
+    assert_int_equal(rig_saw(&a, index++)->tag, TAG_END);
+    assert_int_equal(a.seen_count, index);
+    assert_int_equal(rig_stats(rig, 0).timers.used, 0);
+    assert_int_equal(rig_stats(rig, 0).messages.used, 0);
+}
+
+static void cancel_of_expired_timers_keeps_the_order_of_the_rest(void **unused)
+{
+    (void)unused;
+    rig_system *rig = start();
+    a.on = cancel_some;
+    for (box.timers = 0; box.timers < 1u << ITEMS; box.timers++) {
+        for (box.cancelled = 0; box.cancelled <= box.timers; box.cancelled++) {
+            if ((box.cancelled & ~box.timers) != 0)
+                continue;
+            for (uint32_t how = 0; how < 4; how++) {
+                box.backwards = how % 2 != 0;
+                box.repeats = how / 2 != 0;
+                expect_all_but_the_cancelled(rig);
+            }
+        }
+    }
+    rig_end(rig);
+}
+
 #define MANY 10000
 
 static tina_effect start_many(rig_actor *me, tina_ctx *ctx)
@@ -322,6 +456,8 @@ int main(void)
         cmocka_unit_test(handle_of_a_timer_whose_slot_is_used_again_is_stale),
         cmocka_unit_test(expiry_needs_no_free_message),
         cmocka_unit_test(expiry_of_very_many_at_once_is_spread_over_ticks),
+        cmocka_unit_test(cancel_of_an_expired_timer_again_and_again_holds_no_slot),
+        cmocka_unit_test(cancel_of_expired_timers_keeps_the_order_of_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

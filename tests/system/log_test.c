@@ -201,8 +201,8 @@ static void boot_reports_to_standard_error(void **state)
     static char text[16384];
     boot_in_child(false, text, sizeof text);
     static const char *const expected[] = {
-        "[tina] info: libtina " TINA_VERSION ": 1 shard, ",
-        "[tina] info: shard 0: not pinned",
+        "[tina] info: libtina " TINA_VERSION ": 1 shard\n",
+        ", not pinned, ",
         "[tina] warn: 1000000 descriptors are reserved",
         "[shard 0] warn: ender/0: about to end\n",
     };
