@@ -116,8 +116,9 @@ typedef struct tina_system_spec {
     uint64_t shard_restart_window_ns; /* 0: 30 s */
     uint32_t memory_permille;         /* of what the machine or its cgroup has left, at most 1000; 0: 900 */
 
-    /* Called by the system's one helper thread, never by a shard. NULL: stderr under tina_boot, counted and dropped under
-     * tina_start. line has no newline and no final zero; shard is -1 for the system's own lines. */
+    /* Called by the system's one helper thread, never by a shard; for the boot report, by the booting thread before any
+     * shard runs. NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline and no final
+     * zero; shard is -1 for the system's own lines. */
     void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length);
     void *log_user;
     /* The library's own invariant is broken: the last call before abort(). */
