@@ -5,15 +5,12 @@
 #include "core/route.h"
 #include "core/stats.h"
 
-bool tina__inbound_listen(tina__shard *shard)
+void tina__inbound_listen(tina__shard *shard)
 {
     for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
         shard->pending[word] |= tina__doorbell_take(&shard->public->bell, word);
-    uint64_t control = 1ull << (TINA__DOORBELL_CONTROL % 64);
-    uint64_t *last = &shard->pending[TINA__DOORBELL_CONTROL / 64];
-    bool is_rung = (*last & control) != 0;
-    *last &= ~control;
-    return is_rung;
+    /* The control bit only wakes: what it is about is looked at in every tick. */
+    shard->pending[TINA__DOORBELL_CONTROL / 64] &= ~(1ull << (TINA__DOORBELL_CONTROL % 64));
 }
 
 /* Would a full receiver have room soon? It is about to run, or, where the pool is empty, somebody is. */

@@ -10,8 +10,8 @@
 
 #include "core/shard.h"
 
-/* Takes the doorbell's bits, and whether one of them is the control word's. */
-bool tina__inbound_listen(tina__shard *shard);
+/* Takes the doorbell's bits: which channels, and whether the inbox, may hold something. */
+void tina__inbound_listen(tina__shard *shard);
 
 /* Drains the channels and the inbox that were rung or held back. Returns how many messages were dealt with. */
 uint32_t tina__inbound_drain(tina__shard *shard);

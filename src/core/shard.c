@@ -192,7 +192,7 @@ static uint32_t finish_advance(tina__shard *shard)
     bool is_reached = atomic_load_explicit(&shard->shared->finish_phase, memory_order_acquire) >= rounds_needed;
     if (!is_reached && atomic_load_explicit(&shard->shared->stop, memory_order_relaxed) < TINA__STOP_ABANDON)
         return 0;
-    (void)tina__inbound_listen(shard);
+    tina__inbound_listen(shard);
     (void)tina__inbound_drain(shard);
     if (shard->finish_round == 1)
         finish_one_round(shard);
@@ -231,7 +231,7 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
     shard->tick++;
     tina__count(shard, ticks);
     uint32_t work = 0;
-    (void)tina__inbound_listen(shard);
+    tina__inbound_listen(shard);
     work += take_control(shard);
     work += tina__inbound_drain(shard);
     work += tina__reactor_collect(shard);

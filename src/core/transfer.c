@@ -90,25 +90,23 @@ tina_status tina__transfer_send(tina__shard *shard, tina__isolate *owner, tina_h
     return TINA_OK;
 }
 
-static uint32_t carried(const tina__shard *shard, const tina_message *message)
+/* The transfer that a message carries, or NULL: it is a copy of a message that was handled before. */
+static tina__transfer_record *find_carried(const tina__shard *shard, const tina_message *message)
 {
     tina_transfer transfer;
     memcpy(&transfer, message->payload, sizeof transfer);
-    tina__assert(find_transfer(shard, transfer) != NULL);
-    return tina__word_index(transfer.bits);
+    return find_transfer(shard, transfer);
 }
 
 tina_status tina__transfer_read(tina__shard *shard, const tina_message *message, const void **data, size_t *size)
 {
     if (message->tag != TINA_TAG_TRANSFER)
         return TINA_INVALID;
-    tina_transfer transfer;
-    memcpy(&transfer, message->payload, sizeof transfer);
-    if (find_transfer(shard, transfer) == NULL) /* a copy of a message that was handled before */
+    const tina__transfer_record *record = find_carried(shard, message);
+    if (record == NULL)
         return TINA_STALE_HANDLE;
-    uint32_t index = tina__word_index(transfer.bits);
-    *data = transfer_data(shard, index);
-    *size = shard->p.transfer_records[index].size;
+    *data = transfer_data(shard, (uint32_t)(record - shard->p.transfer_records));
+    *size = record->size;
     return TINA_OK;
 }
 
@@ -121,7 +119,12 @@ void tina__transfer_free(tina__shard *shard, tina__isolate *owner, tina_transfer
     give_back(shard, index);
 }
 
-void tina__transfer_release(tina__shard *shard, const tina_message *message) { give_back(shard, carried(shard, message)); }
+void tina__transfer_release(tina__shard *shard, const tina_message *message)
+{
+    const tina__transfer_record *record = find_carried(shard, message);
+    tina__assert(record != NULL);
+    give_back(shard, (uint32_t)(record - shard->p.transfer_records));
+}
 
 void tina__transfers_end(tina__shard *shard, tina__isolate *owner)
 {

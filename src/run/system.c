@@ -482,7 +482,7 @@ static void sweep_inboxes(tina_system *system)
     for (size_t i = 0; i < system->shard_count; i++) {
         if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
             continue;
-        (void)tina__inbound_listen(system->threads[i].shard);
+        tina__inbound_listen(system->threads[i].shard);
         (void)tina__inbound_drain(system->threads[i].shard);
     }
 }
