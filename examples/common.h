@@ -1,7 +1,8 @@
-/* What the examples share: options from the command line, lines to standard output, and an end after so many seconds. */
+/* What the examples share: options from the command line, lines to standard output, how to run and end, and faults. */
 #ifndef EXAMPLES_COMMON_H
 #define EXAMPLES_COMMON_H
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,9 @@ static inline void print_help(const char *purpose, const example_option *options
         const char *value = options[i].is_set != NULL                               ? ""
                             : options[i].choices != NULL || options[i].text != NULL ? "X"
                                                                                     : "N";
-        printf("  %-14s %-2s %s\n", options[i].name, value, options[i].help);
+        printf("  %-21s %-2s %s\n", options[i].name, value, options[i].help);
     }
-    printf("  %-17s %s\n", "--help", "this text");
+    printf("  %-24s %s\n", "--help", "this text");
 }
 
 _Noreturn static inline void wrong_option(const char *name, const char *trouble)
@@ -137,27 +138,146 @@ static inline int exit_status(tina_status status, const tina_error *error)
 
 /* ---- The end ------------------------------------------------------------------- */
 
-/* An isolate that stops the system after some seconds: its arguments, a uint32_t. */
-static inline tina_effect stopwatch_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+static inline void end_by_alarm(int signal)
 {
-    (void)self;
-    uint32_t seconds = 0;
-    if (args_size != sizeof seconds)
-        return tina_crash(1);
-    memcpy(&seconds, args, sizeof seconds);
-    if (tina_timer_start(ctx, seconds * SECOND_NS, TINA_TAG_TIMER, NULL) != TINA_OK)
-        return tina_crash(2);
-    return tina_receive();
+    (void)signal;
+    kill(getpid(), SIGTERM);
 }
 
-static inline tina_effect stopwatch_handle(void *self, const tina_message *message, tina_ctx *ctx)
+/* As if somebody sent a SIGTERM in so many seconds; 0: nobody does. An isolate could stop the system just as well, but
+ * not from a quarantined shard. */
+static inline void end_after(uint32_t seconds)
 {
-    (void)self;
-    if (message->tag == TINA_TAG_SHUTDOWN)
-        return tina_done();
-    if (message->tag == TINA_TAG_TIMER)
-        tina_stop_system(ctx);
-    return tina_receive();
+    signal(SIGALRM, end_by_alarm);
+    alarm(seconds);
+}
+
+static inline void print_usage(const char *name, const tina_usage *usage)
+{
+    printf(" %s=%u/%u/%u", name, usage->used, usage->peak, usage->limit);
+}
+
+/* Used, at the most, and the limit of each pool, then where all messages went. */
+static inline void print_stats(const tina_end_report *report)
+{
+    const tina_stats *total = &report->total;
+    printf("stats: isolates=%u undrained=%u stuck=%u", total->isolates, report->undrained_count, report->stuck_shards);
+    print_usage("messages", &total->messages);
+    print_usage("timers", &total->timers);
+    print_usage("watches", &total->watches);
+    print_usage("ops", &total->ops);
+    print_usage("buffers", &total->buffers);
+    print_usage("fds", &total->fds);
+    print_usage("transfers", &total->transfers);
+#define PRINT(counter) printf(" " #counter "=%llu", (unsigned long long)total->counter)
+    PRINT(sent_local), PRINT(sent_remote), PRINT(posted);
+    PRINT(delivered), PRINT(arrived_full), PRINT(arrived_stale), PRINT(arrived_exhausted), PRINT(died_with_owner);
+    PRINT(spawns), PRINT(exits), PRINT(crashes), PRINT(faults), PRINT(watchdog_kills), PRINT(restarts);
+    PRINT(shard_restarts), PRINT(io_submitted), PRINT(io_completed), PRINT(io_failed), PRINT(bytes_in), PRINT(bytes_out);
+#undef PRINT
+    printf("\n");
+}
+
+/* tina_boot, or the same in two steps, for the report of the second. Returns the program's exit status. */
+static inline int run_system(const tina_system_spec *spec, bool wants_stats)
+{
+    tina_error error = {0};
+    if (!wants_stats)
+        return exit_status(tina_boot(spec, &error), &error);
+    tina_system *system;
+    tina_status status = tina_start(spec, &system, &error);
+    if (status != TINA_OK)
+        return exit_status(status, &error);
+    tina_end_report report;
+    status = tina_join(system, &report);
+    print_stats(&report);
+    return exit_status(status, &error);
+}
+
+/* ---- Faults -------------------------------------------------------------------- */
+
+/* How somebody may die on purpose. */
+enum { FAULT_CRASH, FAULT_SEGV, FAULT_STACK, FAULT_DIV, FAULT_LOOP, FAULT_ABORT, FAULT_MEMCPY };
+
+static const char *const fault_names[] = {"crash", "segv", "stack", "div", "loop", "abort", "memcpy", NULL};
+
+static inline const char *fault_story(uint32_t fault)
+{
+    static const char *const stories[] = {
+        [FAULT_CRASH] = "a crash of its own will",
+        [FAULT_SEGV] = "a write to a null pointer",
+        [FAULT_STACK] = "a recursion without end",
+        [FAULT_DIV] = "a division by zero",
+        [FAULT_LOOP] = "a loop without end",
+        [FAULT_ABORT] = "an abort",
+        [FAULT_MEMCPY] = "a memcpy from a null pointer",
+    };
+    return stories[fault];
+}
+
+/* Not to be reported by a sanitizer, nor seen through by the compiler: that is also why all of it is volatile. */
+#define ON_PURPOSE __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined")))
+
+static volatile int fault_zero, fault_any = 7;
+
+ON_PURPOSE static void write_to_null(void)
+{
+    volatile int *volatile nowhere = NULL;
+    *nowhere = 1;
+}
+
+/* What is read of the frame after the call keeps the call from becoming a loop. */
+ON_PURPOSE static int fall(const volatile char *above)
+{
+    volatile char frame[512];
+    frame[0] = *above;
+    return fault_zero == 0 ? fall(frame) + frame[0] : 0;
+}
+
+/* On x86. Other processors have a result for it. */
+ON_PURPOSE static void divide_by_zero(tina_ctx *ctx)
+{
+    fault_any = fault_any / fault_zero;
+    tina_log(ctx, TINA_LOG_INFO, "which is no fault on this processor, so it takes a trap");
+    __builtin_trap();
+}
+
+ON_PURPOSE static void loop_for_ever(void)
+{
+    while (fault_zero == 0) {
+    }
+}
+
+ON_PURPOSE static void copy_from_null(void)
+{
+    void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+    const void *volatile nowhere = NULL;
+    char bytes[64];
+    copy(bytes, nowhere, sizeof bytes);
+}
+
+/* Dies of it: what is returned is the crash, and otherwise never seen. */
+static inline tina_effect die_of(uint32_t fault, uint8_t reason, tina_ctx *ctx)
+{
+    switch (fault) {
+    case FAULT_SEGV: write_to_null(); break;
+    case FAULT_STACK: fall(""); break;
+    case FAULT_DIV: divide_by_zero(ctx); break;
+    case FAULT_LOOP: loop_for_ever(); break;
+    case FAULT_ABORT: abort();
+    case FAULT_MEMCPY: copy_from_null(); break;
+    default: break;
+    }
+    return tina_crash(reason);
+}
+
+/* What a system needs so that the fault costs the isolate, and soon enough to be watched. */
+static inline void prepare_for(uint32_t fault, tina_system_spec *spec)
+{
+    if (fault == FAULT_ABORT)
+        spec->on_abort = TINA_SUSPECT_ISOLATE; /* nothing is half done where it aborts, and no lock is held */
+    if (fault == FAULT_LOOP)
+        spec->watchdog_interval_ns = SECOND_NS / 10;
 }
 
 #endif

@@ -1,14 +1,14 @@
 /*
- * A dispatcher that gives jobs to workers, some of which crash.
+ * A dispatcher that gives jobs to workers, some of which die of them.
  *
- * Every third job crashes its worker. The supervisor starts the worker again;
- * meanwhile the dispatcher has only the handle of its former life, to which a
- * send says TINA_STALE_HANDLE, and gives the job to the next worker. When the
- * new one is ready it says hello to the dispatcher, by name.
+ * Every third job is the death of its worker, in the way that --fault says. The
+ * dispatcher watches its workers: it is told that this one is gone, and how, and
+ * gives the next jobs to the others. Meanwhile the supervisor starts the worker
+ * again, and when the new one is ready it says hello to the dispatcher, by name.
  */
 #include "common.h"
 
-enum { TYPE_DISPATCHER, TYPE_WORKER, TYPE_STOPWATCH, TYPE_COUNT };
+enum { TYPE_DISPATCHER, TYPE_WORKER, TYPE_COUNT };
 enum { NAME_DISPATCHER = 1 };
 enum {
     TAG_HELLO = TINA_TAG_USER, /* a worker is ready: its number */
@@ -26,8 +26,8 @@ enum {
 #define HELLO_PERIOD_NS SECOND_NS
 
 typedef struct dispatch_settings {
-    uint32_t crash_every, workers, restart_max, window_ms, seconds;
-    bool is_quiet;
+    uint32_t crash_every, fault, workers, restart_max, window_ms, shard_restart_max, seconds;
+    bool is_quiet, aborts_on_quarantine;
 } dispatch_settings;
 
 typedef struct job_done {
@@ -67,13 +67,21 @@ static tina_effect worker_say_hello(worker *me, tina_ctx *ctx)
     return tina_receive();
 }
 
+static tina_effect worker_die(uint32_t job, tina_ctx *ctx)
+{
+    const dispatch_settings *settings = tina_user(ctx);
+    if (is_told(ctx))
+        tina_log(ctx, TINA_LOG_INFO, "works on job %u, and now %s", job, fault_story(settings->fault));
+    return die_of(settings->fault, JOB_WENT_WRONG, ctx);
+}
+
 static tina_effect worker_work(const worker *me, const tina_message *message, tina_ctx *ctx)
 {
     const dispatch_settings *settings = tina_user(ctx);
     job_done done = {.worker = me->number};
     memcpy(&done.job, message->payload, sizeof done.job);
     if (settings->crash_every != 0 && done.job % settings->crash_every == 0)
-        return tina_crash(JOB_WENT_WRONG);
+        return worker_die(done.job, ctx);
     done.result = done.job * done.job;
     tina_ignore(tina_send(ctx, message->source, TAG_DONE, &done, sizeof done)); /* refused: the dispatcher is gone */
     return tina_receive();
@@ -93,7 +101,7 @@ static tina_effect worker_handle(void *self, const tina_message *message, tina_c
 
 /* A worker as the dispatcher knows it. */
 typedef struct known_worker {
-    tina_handle handle; /* the last that said hello; none: none did */
+    tina_handle handle; /* watched; none: there is none, or it has not said hello yet */
     uint32_t job;       /* that it has; 0: none */
 } known_worker;
 
@@ -115,18 +123,7 @@ static tina_effect dispatcher_init(void *self, const void *args, size_t args_siz
     return tina_receive();
 }
 
-/* The life that had the job is over. Nobody gets it again: it would crash the next one. */
-static void give_job_up(dispatcher *me, uint32_t index, tina_ctx *ctx)
-{
-    known_worker *known = &me->workers[index];
-    if (known->job == 0)
-        return;
-    me->lost_count++;
-    if (is_told(ctx))
-        tina_log(ctx, TINA_LOG_INFO, "job %u is lost with worker %u", known->job, index);
-    known->job = 0;
-}
-
+/* It counts once it is watched. Where no watch is free, its next hello may find one. */
 static void meet_worker(dispatcher *me, const tina_message *message, tina_ctx *ctx)
 {
     const dispatch_settings *settings = tina_user(ctx);
@@ -134,10 +131,41 @@ static void meet_worker(dispatcher *me, const tina_message *message, tina_ctx *c
     memcpy(&index, message->payload, sizeof index);
     if (index >= settings->workers || tina_handle_equal(me->workers[index].handle, message->source))
         return;
-    give_job_up(me, index, ctx);
+    if (tina_watch(ctx, message->source) != TINA_OK)
+        return;
     me->workers[index].handle = message->source;
     if (is_told(ctx))
         tina_log(ctx, TINA_LOG_INFO, "worker %u is ready", index);
+}
+
+static const char *end_story(uint8_t end)
+{
+    switch (end) {
+    case TINA_END_CRASH: return "it crashed";
+    case TINA_END_FAULT: return "it faulted";
+    case TINA_END_KILLED: return "it was killed";
+    default: return "it is gone";
+    }
+}
+
+/* Nobody gets its job again: it would be the next one's death. */
+static void lose_worker(dispatcher *me, const tina_message *message, tina_ctx *ctx)
+{
+    const dispatch_settings *settings = tina_user(ctx);
+    tina_down down;
+    memcpy(&down, message->payload, sizeof down);
+    uint32_t index = 0;
+    while (index < settings->workers && !tina_handle_equal(me->workers[index].handle, down.who))
+        index++;
+    if (index == settings->workers)
+        return;
+    known_worker lost = me->workers[index];
+    me->workers[index] = (known_worker){0};
+    me->lost_count += lost.job != 0;
+    if (is_told(ctx) && lost.job != 0)
+        tina_log(ctx, TINA_LOG_INFO, "job %u is lost with worker %u: %s", lost.job, index, end_story(down.end));
+    else if (is_told(ctx))
+        tina_log(ctx, TINA_LOG_INFO, "worker %u is lost: %s", index, end_story(down.end));
 }
 
 static bool give_to(dispatcher *me, uint32_t index, tina_ctx *ctx)
@@ -148,8 +176,6 @@ static bool give_to(dispatcher *me, uint32_t index, tina_ctx *ctx)
     tina_status status = tina_send(ctx, known->handle, TAG_JOB, &me->next_job, sizeof me->next_job);
     if (is_told(ctx))
         tina_log(ctx, TINA_LOG_INFO, "job %u for worker %u: %s", me->next_job, index, tina_status_name(status));
-    if (status == TINA_STALE_HANDLE)
-        give_job_up(me, index, ctx);
     if (status == TINA_OK)
         known->job = me->next_job;
     return status == TINA_OK;
@@ -191,6 +217,7 @@ static tina_effect dispatcher_handle(void *self, const tina_message *message, ti
     switch (message->tag) {
     case TINA_TAG_TIMER: give_job(me, ctx); break;
     case TAG_HELLO: meet_worker(me, message, ctx); break;
+    case TINA_TAG_DOWN: lose_worker(me, message, ctx); break;
     case TAG_DONE: job_is_done(me, message, ctx); break;
     case TINA_TAG_SHUTDOWN:
         tina_log(ctx, TINA_LOG_INFO, "%u jobs given, %u done, %u lost", me->next_job - 1, me->done_count, me->lost_count);
@@ -214,7 +241,6 @@ static int run(const dispatch_settings *settings)
                          .handler = worker_handle,
                          .size = sizeof(worker),
                          .slot_count = settings->workers},
-        [TYPE_STOPWATCH] = {.name = "stopwatch", .init = stopwatch_init, .handler = stopwatch_handle, .size = 1},
     };
     static uint32_t numbers[WORKERS_MAX];
     tina_child children[1 + WORKERS_MAX] = {{.type = TYPE_DISPATCHER, .name = NAME_DISPATCHER}};
@@ -222,45 +248,47 @@ static int run(const dispatch_settings *settings)
         numbers[i] = i;
         children[1 + i] = (tina_child){.type = TYPE_WORKER, .args = &numbers[i], .args_size = sizeof numbers[i]};
     }
-    /* The stopwatch is on a shard of its own: it still runs where the first is given up for too many restarts. */
-    const tina_child watch = {.type = TYPE_STOPWATCH, .args = &settings->seconds, .args_size = sizeof settings->seconds};
-    const tina_shard_spec shards[2] = {
-        {.root = {.children = children,
-                  .child_count = 1 + settings->workers,
-                  .restart_max = settings->restart_max != 0 ? settings->restart_max : TINA_NONE,
-                  .window_ns = settings->window_ms * (SECOND_NS / 1000)}},
-        {.root = {.children = &watch, .child_count = 1}},
-    };
     tina_system_spec spec = {
         .types = types,
         .type_count = TYPE_COUNT,
-        .shards = shards,
-        .shard_count = settings->seconds != 0 ? 2 : 1,
+        .shard_count = 1,
+        .root = {.children = children,
+                 .child_count = 1 + settings->workers,
+                 .restart_max = settings->restart_max != 0 ? settings->restart_max : TINA_NONE,
+                 .window_ns = settings->window_ms * (SECOND_NS / 1000)},
         .user = (void *)settings,
         .fd_count = TINA_NONE, /* no I/O */
+        .shard_restart_max = settings->shard_restart_max != 0 ? settings->shard_restart_max : TINA_NONE,
+        .abort_on_quarantine = settings->aborts_on_quarantine,
         .quiet = settings->is_quiet,
         .log_sink = print_line,
     };
-    tina_error error = {0};
-    tina_status status = tina_boot(&spec, &error);
-    return exit_status(status, &error);
+    prepare_for(settings->fault, &spec);
+    end_after(settings->seconds);
+    return run_system(&spec, false);
 }
 
 int main(int argc, char **argv)
 {
-    /* Four jobs a second: at most twenty crashes in the five seconds of the window, whatever --crash-every says. */
-    static dispatch_settings settings = {.crash_every = 3, .workers = 3, .restart_max = 25, .window_ms = 5000};
+    /* Four jobs a second: at most twenty deaths in the five seconds of the window, whatever --crash-every says. */
+    static dispatch_settings settings = {
+        .crash_every = 3, .workers = 3, .restart_max = 25, .window_ms = 5000, .shard_restart_max = 3};
     const example_option options[] = {
-        {"--crash-every", "every so-many-th job crashes its worker; 3; 0: none does", .number = &settings.crash_every,
+        {"--crash-every", "every so-many-th job is its worker's death; 3; 0: none is", .number = &settings.crash_every,
          .most = 1000000000},
+        {"--fault", "how it dies: crash, segv, stack, div, loop, abort or memcpy; crash", .number = &settings.fault,
+         .choices = fault_names},
         {"--workers", "3", .number = &settings.workers, .least = 1, .most = WORKERS_MAX},
         {"--restart-max", "restarts within the window; one more restarts the shard; 25", .number = &settings.restart_max,
          .most = 1000000},
         {"--window-ms", "5000", .number = &settings.window_ms, .least = 1, .most = 1000000000},
+        {"--shard-restart-max", "restarts of the shard within half a minute; one more quarantines it; 3",
+         .number = &settings.shard_restart_max, .most = 1000000},
+        {"--abort-on-quarantine", "end rather than be there for nothing", .is_set = &settings.aborts_on_quarantine},
         {"--seconds", "how long to run; 0: until SIGTERM or SIGINT", .number = &settings.seconds, .most = 1000000000},
         {"--quiet", "only what is needed or wrong", .is_set = &settings.is_quiet},
     };
-    read_options(argc, argv, "task_dispatcher: jobs for workers that crash and come back", options,
+    read_options(argc, argv, "task_dispatcher: jobs for workers that die of them and come back", options,
                  sizeof options / sizeof options[0]);
     return run(&settings);
 }

@@ -4,12 +4,17 @@
  * A listener accepts and gives each connection an isolate of its own, which
  * sends back what it receives, from the very buffer it was received in. With
  * --serve, every shard has a listener on the same port and the kernel spreads
- * the connections. Without, shard 0 listens, and clients on all shards ping it
- * once a second; one of them crashes every few round trips and is restarted.
+ * the connections.
+ *
+ * Without, it tells a story. Shard 0 listens, and clients on all shards ping it.
+ * One on the last shard, the chaos client, dies every few round trips, in the way
+ * that --fault says, and is restarted, until the budget of its group is used up:
+ * then its shard begins anew, and when it has done so too often, it is quarantined.
+ * The clients on the other shards go on all the while. SIGUSR2 brings it back.
  */
 #include "common.h"
 
-enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_CLIENT, TYPE_CHAOS, TYPE_STOPWATCH, TYPE_COUNT };
+enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_CLIENT, TYPE_CHAOS, TYPE_COUNT };
 enum { NAME_LISTENER = 1 };
 enum {
     TAG_ASK_PORT = TINA_TAG_USER, /* a call to shard 0's listener */
@@ -30,12 +35,16 @@ enum {
 #define PAUSE_NS   (SECOND_NS / 100) /* until there may be a descriptor again */
 #define DRAIN_NS   (2 * SECOND_NS)   /* what a peer has for reading the rest when the system stops */
 #define TIMEOUT_NS (5 * SECOND_NS)   /* of what a client waits for */
+#define PING_NS    SECOND_NS
+#define CHAOS_NS   (SECOND_NS / 5)  /* the chaos client pings faster: nobody wants to wait for the story */
+#define WINDOW_NS  (60 * SECOND_NS) /* of both budgets */
 
-/* Read by everybody, written by nobody once the system runs. */
+/* Read by everybody, written by nobody once the system runs; but for the port. */
 typedef struct echo_settings {
     tina_address address;
-    uint32_t port, shards, crash_after, seconds, backend, connections, buffers;
-    bool is_server, is_quiet, wants_stats;
+    uint32_t port; /* shard 0's listener's alone: what it chose for 0 outlives it, so that it comes back to where it was */
+    uint32_t shards, crash_after, fault, restart_max, shard_restart_max, seconds, backend, connections, buffers;
+    bool is_server, is_quiet, wants_stats, aborts_on_quarantine;
 } echo_settings;
 
 static bool tells_story(const tina_ctx *ctx)
@@ -168,7 +177,7 @@ static void count_listening(listener *me, uint32_t all, tina_ctx *ctx)
 
 static tina_effect listen_on(listener *me, uint16_t port, tina_ctx *ctx)
 {
-    const echo_settings *settings = tina_user(ctx);
+    echo_settings *settings = tina_user(ctx);
     uint32_t all = settings->is_server ? settings->shards : 1;
     tina_address address = settings->address;
     char text[64];
@@ -183,10 +192,12 @@ static tina_effect listen_on(listener *me, uint16_t port, tina_ctx *ctx)
         return tina_crash(3);
     }
     me->port = address.port;
-    if (tina_shard(ctx) == 0)
+    if (tina_shard(ctx) == 0) {
+        settings->port = address.port;
         count_listening(me, all, ctx);
-    else
+    } else {
         tina_ignore(tina_send(ctx, tina_named(0, NAME_LISTENER), TAG_LISTENING, NULL, 0));
+    }
     return accept_next(me, ctx);
 }
 
@@ -270,7 +281,7 @@ static tina_effect client_init(void *self, const void *args, size_t args_size, t
     (void)self, (void)args, (void)args_size;
     const echo_settings *settings = tina_user(ctx);
     if (tells_story(ctx) && is_chaos(ctx) && settings->crash_after != 0)
-        tina_log(ctx, TINA_LOG_INFO, "lives, and will crash after %u round trips", settings->crash_after);
+        tina_log(ctx, TINA_LOG_INFO, "lives, until round trip %u", settings->crash_after);
     else if (tells_story(ctx))
         tina_log(ctx, TINA_LOG_INFO, "lives");
     return ask_port(ctx);
@@ -293,14 +304,19 @@ static tina_effect client_connect(client *me, uint16_t port, tina_ctx *ctx)
     return tina_io_connect(ctx, me->fd, &address, TIMEOUT_NS);
 }
 
+static tina_effect chaos_die(const client *me, tina_ctx *ctx)
+{
+    const echo_settings *settings = tina_user(ctx);
+    if (tells_story(ctx))
+        tina_log(ctx, TINA_LOG_INFO, "round trip %u, and now %s", me->round_trips, fault_story(settings->fault));
+    return die_of(settings->fault, CRASH_BY_DESIGN, ctx);
+}
+
 static tina_effect client_ping(client *me, tina_ctx *ctx)
 {
     const echo_settings *settings = tina_user(ctx);
-    if (is_chaos(ctx) && settings->crash_after != 0 && me->round_trips >= settings->crash_after) {
-        if (tells_story(ctx))
-            tina_log(ctx, TINA_LOG_INFO, "has had %u round trips and crashes", me->round_trips);
-        return tina_crash(CRASH_BY_DESIGN);
-    }
+    if (is_chaos(ctx) && settings->crash_after != 0 && me->round_trips >= settings->crash_after)
+        return chaos_die(me, ctx);
     me->ping_size = (uint32_t)snprintf(me->ping, sizeof me->ping, "ping %u", me->round_trips + 1);
     me->echoed_size = 0;
     me->sent_ns = tina_now(ctx);
@@ -327,7 +343,7 @@ static tina_effect client_echoed(client *me, const tina_message *message, tina_c
     if (tells_story(ctx))
         tina_log(ctx, TINA_LOG_INFO, "%s came back after %llu us", me->ping,
                  (unsigned long long)(tina_now(ctx) - me->sent_ns) / 1000);
-    return client_wait(SECOND_NS, TINA_TAG_TIMER, ctx);
+    return client_wait(is_chaos(ctx) ? CHAOS_NS : PING_NS, TINA_TAG_TIMER, ctx);
 }
 
 /* What failed is closed; a second later it asks for the port again, which may be another one by then. */
@@ -359,7 +375,7 @@ static tina_effect client_handle(void *self, const tina_message *message, tina_c
 
 /* ---- The system ---------------------------------------------------------------- */
 
-enum { CHILDREN_MAX = 2 + CLIENTS_PER_SHARD + 1 };
+enum { CHILDREN_MAX = 1 + CLIENTS_PER_SHARD + 1 };
 
 typedef struct child_list {
     tina_child children[CHILDREN_MAX];
@@ -377,9 +393,6 @@ static void plant(child_list *tree, uint32_t shard, const echo_settings *setting
         add_child(tree, (tina_child){.type = TYPE_CLIENT});
     if (is_last && !settings->is_server)
         add_child(tree, (tina_child){.type = TYPE_CHAOS});
-    if (shard == 0 && settings->seconds != 0)
-        add_child(tree,
-                  (tina_child){.type = TYPE_STOPWATCH, .args = &settings->seconds, .args_size = sizeof settings->seconds});
 }
 
 /* Every connection may have one send under way, which keeps one of the three eighths of the buffers that may wait. */
@@ -389,45 +402,14 @@ static uint32_t buffers_for(uint32_t connections)
     return count < BUFFERS_MAX ? count : BUFFERS_MAX;
 }
 
-static void print_usage(const char *name, const tina_usage *usage)
+static void tell_beginning(const echo_settings *settings)
 {
-    printf(" %s=%u/%u/%u", name, usage->used, usage->peak, usage->limit);
+    printf("Watch shard %u: its chaos client will use up the budget. kill -USR2 %ld brings the shard back.\n",
+           settings->shards - 1, (long)getpid());
+    fflush(stdout); /* before the lines of the log, which go around it */
 }
 
-/* Used, at the most, and the limit of each pool, then where all messages went. */
-static void print_stats(const tina_end_report *report)
-{
-    const tina_stats *total = &report->total;
-    printf("stats: isolates=%u undrained=%u stuck=%u", total->isolates, report->undrained_count, report->stuck_shards);
-    print_usage("messages", &total->messages);
-    print_usage("timers", &total->timers);
-    print_usage("ops", &total->ops);
-    print_usage("buffers", &total->buffers);
-    print_usage("fds", &total->fds);
-    print_usage("transfers", &total->transfers);
-#define PRINT(counter) printf(" " #counter "=%llu", (unsigned long long)total->counter)
-    PRINT(sent_local), PRINT(sent_remote), PRINT(posted);
-    PRINT(delivered), PRINT(arrived_full), PRINT(arrived_stale), PRINT(arrived_exhausted), PRINT(died_with_owner);
-    PRINT(spawns), PRINT(exits), PRINT(crashes), PRINT(restarts);
-    PRINT(io_submitted), PRINT(io_completed), PRINT(io_failed), PRINT(bytes_in), PRINT(bytes_out);
-#undef PRINT
-    printf("\n");
-}
-
-/* tina_boot, in two steps, for the report of the second. */
-static tina_status boot_with_stats(const tina_system_spec *spec, tina_error *error)
-{
-    tina_system *system;
-    tina_status status = tina_start(spec, &system, error);
-    if (status != TINA_OK)
-        return status;
-    tina_end_report report;
-    status = tina_join(system, &report);
-    print_stats(&report);
-    return status;
-}
-
-static int run(const echo_settings *settings)
+static int run(echo_settings *settings)
 {
     const tina_type types[TYPE_COUNT] = {
         [TYPE_LISTENER] = {.name = "listener", .init = listener_init, .handler = listener_handle, .size = sizeof(listener)},
@@ -443,7 +425,6 @@ static int run(const echo_settings *settings)
                          .size = sizeof(client),
                          .slot_count = CLIENTS_PER_SHARD},
         [TYPE_CHAOS] = {.name = "chaos client", .init = client_init, .handler = client_handle, .size = sizeof(client)},
-        [TYPE_STOPWATCH] = {.name = "stopwatch", .init = stopwatch_init, .handler = stopwatch_handle, .size = 1},
     };
     static child_list trees[TINA_SHARDS_MAX];
     static tina_shard_spec shards[TINA_SHARDS_MAX];
@@ -451,31 +432,39 @@ static int run(const echo_settings *settings)
         plant(&trees[i], i, settings);
         shards[i].root.children = trees[i].children;
         shards[i].root.child_count = trees[i].count;
-        shards[i].root.restart_max = settings->is_server ? 0 : 20; /* within 5 s: chaos crashes once a second at most */
+        shards[i].root.restart_max = settings->restart_max != 0 ? settings->restart_max : TINA_NONE;
+        shards[i].root.window_ns = WINDOW_NS;
     }
     tina_system_spec spec = {
         .types = types,
         .type_count = TYPE_COUNT,
         .shards = shards,
         .shard_count = settings->shards,
-        .user = (void *)settings,
+        .user = settings,
         .fd_count = settings->connections + SPARE_FDS,
         .op_count = 2 * (settings->connections + SPARE_FDS),
         .buffer_count = settings->buffers != 0 ? settings->buffers : buffers_for(settings->connections),
         .backend = (uint8_t)settings->backend,
         .signals = TINA_SIGNALS_ALL,
+        .abort_on_quarantine = settings->aborts_on_quarantine,
+        .shard_restart_max = settings->shard_restart_max != 0 ? settings->shard_restart_max : TINA_NONE,
+        .shard_restart_window_ns = WINDOW_NS,
+        .trace_count = settings->is_server ? 0 : 64, /* what is dumped is still to be read */
         .quiet = settings->is_quiet,
         .log_sink = print_line,
     };
-    tina_error error = {0};
-    tina_status status = settings->wants_stats ? boot_with_stats(&spec, &error) : tina_boot(&spec, &error);
-    return exit_status(status, &error);
+    prepare_for(settings->fault, &spec);
+    if (!settings->is_server && !settings->is_quiet && settings->crash_after != 0)
+        tell_beginning(settings);
+    end_after(settings->seconds);
+    return run_system(&spec, settings->wants_stats);
 }
 
 int main(int argc, char **argv)
 {
     static const char *const backends[] = {"auto", "uring", "epoll", NULL};
-    static echo_settings settings = {.shards = 2, .crash_after = 3, .connections = 1024};
+    static echo_settings settings = {
+        .shards = 2, .crash_after = 3, .restart_max = 2, .shard_restart_max = 2, .connections = 1024};
     const char *host = "127.0.0.1";
     const example_option options[] = {
         {"--serve", "the server alone, a listener on every shard", .is_set = &settings.is_server},
@@ -485,8 +474,15 @@ int main(int argc, char **argv)
         {"--connections", "at once, per shard; 1024", .number = &settings.connections, .least = 1, .most = 500000},
         {"--buffers", "for I/O, per shard; 0: enough for all --connections", .number = &settings.buffers,
          .most = BUFFERS_MAX},
-        {"--crash-after", "round trips of the chaos client's life; 3; 0: it never crashes", .number = &settings.crash_after,
+        {"--crash-after", "round trips of the chaos client's life; 3; 0: it never dies", .number = &settings.crash_after,
          .most = 1000000000},
+        {"--fault", "how it dies: crash, segv, stack, div, loop, abort or memcpy; crash", .number = &settings.fault,
+         .choices = fault_names},
+        {"--restart-max", "restarts of its shard's isolates within a minute; one more restarts the shard; 2",
+         .number = &settings.restart_max, .most = 1000000},
+        {"--shard-restart-max", "restarts of a shard within a minute; one more quarantines it; 2",
+         .number = &settings.shard_restart_max, .most = 1000000},
+        {"--abort-on-quarantine", "end rather than go on without a shard", .is_set = &settings.aborts_on_quarantine},
         {"--seconds", "how long to run; 0: until SIGTERM or SIGINT", .number = &settings.seconds, .most = 1000000000},
         {"--backend", "auto, uring or epoll", .number = &settings.backend, .choices = backends},
         {"--stats", "at the end, print what was used and where the messages went", .is_set = &settings.wants_stats},

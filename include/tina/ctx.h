@@ -18,10 +18,10 @@ TINA_BEGIN_DECLS
  *
  * What wakes an isolate:
  *
- *   parked by     its own completion or reply   started operations   mail, timers   shutdown
- *   tina_receive  -                             wakes                wakes          wakes
- *   tina_io       wakes                         waits                waits          wakes
- *   tina_call     wakes                         waits                waits          wakes
+ *   parked by     its own completion or reply   started operations   mail, timers, down   shutdown
+ *   tina_receive  -                             wakes                wakes                wakes
+ *   tina_io       wakes                         waits                waits                wakes
+ *   tina_call     wakes                         waits                waits                wakes
  *
  * Finished operations come before shutdown, shutdown before mail. An operation
  * or call that shutdown overtook goes on as a started one.
@@ -134,13 +134,49 @@ TINA_API tina_caller tina_message_caller(const tina_message *message); /* where 
 TINA_API TINA_MUST_USE tina_status tina_reply_to(tina_ctx *ctx, tina_caller caller, tina_tag tag, const void *payload,
                                                  size_t size);
 
+/* ---- Watching ----------------------------------------------------------------- */
+
+/* How an isolate ended. */
+typedef enum tina_end {
+    TINA_END_DONE,    /* it returned tina_done */
+    TINA_END_CRASH,   /* it returned tina_crash, or what is no effect of its own */
+    TINA_END_FAULT,   /* its code faulted: a bad pointer, a full stack, a division by zero, an abort */
+    TINA_END_KILLED,  /* it ran for too long, and the watchdog ended it */
+    TINA_END_STOPPED, /* by its supervisor, tina_stop_child, or the shutdown, after its time was over */
+    TINA_END_SHARD,   /* with all of its shard */
+    TINA_END_GONE,    /* before it was watched */
+} tina_end;
+
+typedef struct tina_down {
+    tina_handle who; /* as it was passed to tina_watch */
+    uint8_t end;     /* tina_end */
+    uint8_t reason;  /* of tina_crash */
+} tina_down;
+
+/*
+ * Be told, exactly once, by a TINA_TAG_DOWN when that isolate ends, whatever the
+ * cause: at once if it is already gone. Any shard; a name means who has it when
+ * the watch arrives. The notice comes behind what that isolate sent before.
+ * Watching twice is once. Ends with the watcher. Where the isolate ended with all
+ * of its shard, TINA_TAG_SHARD_RESTARTED or TINA_TAG_SHARD_QUARANTINED follows,
+ * once for all that were watched there.
+ *
+ * TINA_OK: one TINA_TAG_DOWN will come; TINA_INVALID: a shard that does not exist;
+ * TINA_POOL_EXHAUSTED: no watch is free; on another shard TINA_SHARD_DOWN, and
+ * TINA_CHANNEL_FULL: no room for it, or for the answer.
+ */
+TINA_API TINA_MUST_USE tina_status tina_watch(tina_ctx *ctx, tina_handle target);
+
+/* No TINA_TAG_DOWN of it will come any more, even if it was on its way. What is not watched is ignored. */
+TINA_API void tina_unwatch(tina_ctx *ctx, tina_handle target);
+
 /* ---- Children ---------------------------------------------------------------- */
 
 /* What a supervisor does when a child ends. Zeroed: a static child is permanent, a spawned one temporary. */
 typedef enum tina_restart {
     TINA_RESTART_DEFAULT,
     TINA_PERMANENT, /* always restarted */
-    TINA_TRANSIENT, /* restarted when it crashed */
+    TINA_TRANSIENT, /* restarted unless it was done */
     TINA_TEMPORARY, /* never restarted */
 } tina_restart;
 
@@ -162,9 +198,10 @@ typedef struct tina_spawn {
 } tina_spawn;
 
 /*
- * Make a child on this shard, at once: its init has run when this returns. Inits
- * may spawn, eight deep. On failure the descriptor stays with the spawner, and
- * the child is not tried again. child may be NULL.
+ * Make a child on this shard, at once: its init has run when this returns, as a
+ * unit of its own: its crash or its fault is TINA_INIT_FAILED here. Inits may
+ * spawn, eight deep. On failure the descriptor stays with the spawner, and the
+ * child is not tried again. child may be NULL.
  *
  * TINA_OK; TINA_INVALID: the type, the arguments, the group, the restart policy
  * (a child that is restarted has a supervisor and no descriptor), the handoff, or
@@ -174,6 +211,17 @@ typedef struct tina_spawn {
  * TINA_BUSY while something is under way on it.
  */
 TINA_API TINA_MUST_USE tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle *child);
+
+/*
+ * Ask a child on this shard to end: it gets TINA_TAG_SHUTDOWN, and is torn down
+ * after grace_ns if it has not ended by then (TINA_NONE_NS: never). It is not
+ * restarted, and its end ends nobody else.
+ *
+ * TINA_OK, also where it was asked before: the earlier of the two times counts;
+ * TINA_STALE_HANDLE; TINA_INVALID: on another shard; TINA_POOL_EXHAUSTED: no timer
+ * is free.
+ */
+TINA_API TINA_MUST_USE tina_status tina_stop_child(tina_ctx *ctx, tina_handle child, uint64_t grace_ns);
 
 /* ---- Timers -------------------------------------------------------------------- */
 

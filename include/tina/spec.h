@@ -14,6 +14,13 @@ TINA_BEGIN_DECLS
 #define TINA_SHARDS_MAX 254
 #define TINA_SLOTS_MAX  1048575 /* alive at once, of one type on one shard */
 
+/* What a fault in a type's code takes down. */
+typedef enum tina_containment {
+    TINA_CONTAIN_ISOLATE, /* the isolate */
+    TINA_CONTAIN_SHARD,   /* all isolates of its shard, which begins anew */
+    TINA_CONTAIN_PROCESS, /* the program, as without this library */
+} tina_containment;
+
 typedef struct tina_type {
     const char *name; /* in logs and errors; 1 to 63 bytes */
     tina_init_fn init;
@@ -24,30 +31,43 @@ typedef struct tina_type {
     uint32_t scratch_max;      /* the most tina_scratch its handler takes; 0: all of scratch_size */
     uint32_t mailbox_capacity; /* at most 65,535; 0: 256 */
     uint16_t weight;           /* dispatches per tick, times 256; 0: 1 */
+    uint8_t containment;       /* what a fault in its handler or init takes down: tina_containment */
 } tina_type;
 
-/* What else ends when a child does. */
+/* Who else is ended and started again, when a child is. */
 typedef enum tina_strategy {
-    TINA_ONE_FOR_ONE, /* nothing */
+    TINA_ONE_FOR_ONE,  /* nobody */
+    TINA_ONE_FOR_ALL,  /* all of the group */
+    TINA_REST_FOR_ONE, /* those of the group behind it */
 } tina_strategy;
 
+#define TINA_GROUP_DEPTH_MAX 8 /* groups in one another, the root included */
+
 typedef struct tina_child {
-    const void *args; /* at most TINA_ARGS_MAX bytes */
+    const struct tina_group_spec *group; /* a nested group, of which args, name and type are not used; NULL: an isolate */
+    const void *args;                    /* at most TINA_ARGS_MAX bytes */
     size_t args_size;
     uint16_t name;   /* 0: none; see tina_named */
     uint8_t type;    /* index in the spec's types */
-    uint8_t restart; /* tina_restart */
+    uint8_t restart; /* tina_restart; a group that was given up counts as crashed */
 } tina_child;
 
-/* A supervisor: the children that are started in order at boot, and how often they may come back. */
+/*
+ * A supervisor: the children that are started in order, and how often they may
+ * come back. Past its budget a group is ended, which its parent takes for the
+ * crash of a child; past the root's, the shard begins anew.
+ */
 typedef struct tina_group_spec {
     const tina_child *children;
     size_t child_count;
-    uint16_t name;        /* for tina_spawn.group; 0: none (the root needs none) */
+    uint16_t name;        /* for tina_spawn.group, unique per shard; 0: none (the root needs none) */
     uint8_t strategy;     /* tina_strategy */
     uint32_t restart_max; /* within the window; one more escalates; 0: 3; TINA_NONE: the first escalates */
     uint64_t window_ns;   /* 0: 5 s */
-    uint32_t dynamic_max; /* spawned children; 0: as many as there are slots; TINA_NONE: none */
+    uint64_t
+        backoff_ns; /* wait before a restart, doubled each time within the window, and up to a quarter more by chance; 0: none */
+    uint64_t backoff_max_ns; /* the most that the doubling comes to; 0: 64 times backoff_ns */
+    uint32_t dynamic_max; /* spawned children, only with TINA_ONE_FOR_ONE; 0: as many as there are slots; TINA_NONE: none */
 } tina_group_spec;
 
 typedef struct tina_shard_spec {
@@ -69,11 +89,22 @@ typedef enum tina_backend {
 
 /* What is installed while a system runs; handlers that were there before are chained to, and put back at the end. */
 typedef enum tina_signals {
-    TINA_SIGNALS_AUTO,   /* tina_boot: all; tina_start: none of those that stop */
-    TINA_SIGNALS_ALL,    /* SIGTERM and SIGINT stop the system */
-    TINA_SIGNALS_FAULTS, /* the program stops the system itself */
-    TINA_SIGNALS_NONE,   /* likewise, and nothing is installed */
+    TINA_SIGNALS_AUTO,   /* tina_boot: all; tina_start: faults */
+    TINA_SIGNALS_ALL,    /* faults are contained; SIGTERM and SIGINT stop the system; SIGUSR2 revives */
+    TINA_SIGNALS_FAULTS, /* faults, and the watchdog's own signal, SIGURG: the program stops the system itself */
+    TINA_SIGNALS_NONE,   /* nothing: a fault ends the process; the watchdog only reports */
 } tina_signals;
+
+/*
+ * What a fault costs when it came from abort(), or from inside a library that may
+ * have held a lock, such as the C library. The types' containment may widen it.
+ */
+typedef enum tina_suspect {
+    TINA_SUSPECT_DEFAULT,
+    TINA_SUSPECT_ISOLATE,
+    TINA_SUSPECT_SHARD,
+    TINA_SUSPECT_PROCESS,
+} tina_suspect;
 
 typedef struct tina_system_spec {
     const tina_type *types; /* a type's id is its index; at most TINA_TYPES_MAX */
@@ -92,6 +123,7 @@ typedef struct tina_system_spec {
     uint32_t channel_capacity;    /* messages per pair and direction */
     uint32_t inbox_capacity;      /* for tina_post; 0: 1024 */
     uint32_t timer_count;         /* timers and calls under way; TINA_NONE: none */
+    uint32_t watch_count;         /* of this shard's isolates; TINA_NONE: none */
     uint32_t fd_count;            /* TINA_NONE: none */
     uint32_t op_count;            /* operations under way or not handled yet; TINA_NONE: none, where fd_count is too */
     uint32_t buffer_count;        /* half of them for sends; TINA_NONE: none, where fd_count is too */
@@ -101,18 +133,27 @@ typedef struct tina_system_spec {
     uint32_t scratch_size;        /* at most 1 GiB; 0: 65536 */
     uint32_t stack_size;          /* 16 KiB to 1 GiB; 0: 256 KiB */
     uint32_t log_size;            /* bytes, 1 KiB to 1 GiB; 0: 65536 */
+    uint32_t trace_count;         /* events that the flight recorder holds; 0: 1024 */
     uint64_t timer_resolution_ns; /* 1 us to 1 s; 0: 1 ms */
 
-    uint8_t backend;  /* tina_backend; one that is named is used, or boot fails */
-    uint8_t signals;  /* tina_signals */
-    bool development; /* lazy memory, no pinning, no huge pages */
-    bool unpinned;    /* also whenever there are more shards than cores */
-    bool quiet;       /* no boot report (tina_start gives none anyhow) */
+    uint8_t backend; /* tina_backend; one that is named is used, or boot fails */
+    uint8_t signals; /* tina_signals */
+    /* tina_suspect. After an abort the program distrusts itself: by default it ends. */
+    uint8_t on_abort;
+    /* tina_suspect. The commonest crash of all is a memcpy from NULL: by default it costs the isolate, logged as suspect. */
+    uint8_t on_foreign_fault;
+    bool development;         /* lazy memory, no pinning, no huge pages */
+    bool unpinned;            /* also whenever there are more shards than cores */
+    bool abort_on_quarantine; /* end the program rather than serve without a shard */
+    bool quiet;               /* no boot report (tina_start gives none anyhow) */
     /* How long an idle shard polls before it sleeps; 0: 50 us; TINA_NONE_NS, or more shards than cores: never. */
     uint64_t spin_ns;
-    uint64_t init_timeout_ns;     /* 0: 30 s */
-    uint64_t shutdown_timeout_ns; /* 0: 30 s */
-    uint32_t shard_restart_max;   /* within the window; one more quarantines the shard; 0: 3; TINA_NONE: the first does */
+    uint64_t init_timeout_ns;      /* 0: 30 s */
+    uint64_t shutdown_timeout_ns;  /* 0: 30 s */
+    uint64_t watchdog_interval_ns; /* 1 ms to 1 h; 0: 500 ms; TINA_NONE_NS: no watchdog */
+    uint32_t
+        watchdog_stalls; /* intervals of the shard's own CPU time in one handler call before it is killed, at most 1,000,000; 0: 2; TINA_NONE: report only */
+    uint32_t shard_restart_max; /* within the window; one more quarantines the shard; 0: 3; TINA_NONE: the first does */
     uint64_t shard_restart_window_ns; /* 0: 30 s */
     uint32_t memory_permille;         /* of what the machine or its cgroup has left, at most 1000; 0: 900 */
 

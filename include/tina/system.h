@@ -21,7 +21,7 @@ typedef struct tina_system tina_system;
 typedef enum tina_shard_state {
     TINA_SHARD_INIT,
     TINA_SHARD_RUNNING,
-    TINA_SHARD_QUARANTINED, /* restarted too often: it runs nothing, and sends to it are TINA_SHARD_DOWN */
+    TINA_SHARD_QUARANTINED, /* restarted too often: it runs nothing, and sends to it are TINA_SHARD_DOWN; see tina_revive */
     TINA_SHARD_DRAINING,
     TINA_SHARD_ENDED,
 } tina_shard_state;
@@ -46,11 +46,13 @@ typedef struct tina_stats {
     uint64_t arrived_full, arrived_stale, arrived_exhausted;                       /* refused on arrival at this shard */
     uint64_t delivered, died_with_owner;                                           /* where every accepted message ends */
     uint64_t replies_late; /* of arrived_stale: replies whose call had timed out */
-    uint64_t spawns, exits, crashes, restarts, escalations, shard_restarts;
+    uint64_t spawns, exits, crashes, faults, watchdog_kills, restarts, escalations, shard_restarts;
     uint64_t io_submitted, io_completed, io_failed, io_cancelled, io_late, bytes_in, bytes_out;
-    uint64_t log_dropped; /* lines for which there was no room, or no reader */
-    uint32_t isolates;    /* alive */
-    tina_usage messages, timers, ops, buffers, fds, transfers;
+    uint64_t log_dropped;   /* lines for which there was no room, or no reader */
+    uint64_t trace_dropped; /* events that the flight recorder no longer holds */
+    uint64_t dumps_skipped; /* faults whose events were not dumped, since there had been a dump just before */
+    uint32_t isolates;      /* alive */
+    tina_usage messages, timers, watches, ops, buffers, fds, transfers;
     uint8_t state;   /* tina_shard_state */
     uint8_t backend; /* tina_backend: the one that boot chose */
 } tina_stats;
@@ -158,6 +160,13 @@ TINA_MUST_USE static inline tina_status tina_join(tina_system *system, tina_end_
  */
 TINA_API TINA_MUST_USE tina_status tina_post(tina_system *system, tina_handle to, tina_tag tag, const void *payload,
                                              size_t size);
+
+/*
+ * Bring quarantined shards back, each with a new budget, as SIGUSR2 does where the
+ * spec takes it. Shards that are not quarantined are left alone. Returns at once.
+ * TINA_OK; TINA_STOPPING. From any thread, until tina_join; async-signal-safe.
+ */
+TINA_API TINA_MUST_USE tina_status tina_revive(tina_system *system);
 
 /*
  * One shard's counters as they are now; a pool's usage as at the end of the last

@@ -65,8 +65,12 @@ enum {                                /* tags below TINA_TAG_USER belong to the 
        TINA_TAG_TIMER = 0x0002,       /* a tag for programs with one timer; any tag of the user's will do */
        TINA_TAG_SHUTDOWN = 0x0003,    /* the system is stopping: finish, then tina_done() */
        TINA_TAG_TRANSFER = 0x0004,    /* read it with tina_transfer_read */
-       TINA_TAG_RESUME = 0x0008,      /* after tina_yield */
-       TINA_IO_ACCEPT = 0x0012,       /* message->io.fd is the new one */
+       TINA_TAG_SHARD_RESTARTED =
+           0x0005, /* a shard of which one watched isolates lost them all, and began anew: payload is its index, a uint8_t */
+       TINA_TAG_SHARD_QUARANTINED = 0x0006, /* the same, but it stays down: sends to it are TINA_SHARD_DOWN */
+       TINA_TAG_DOWN = 0x0007,              /* a watched isolate ended: payload is a tina_down */
+       TINA_TAG_RESUME = 0x0008,            /* after tina_yield */
+       TINA_IO_ACCEPT = 0x0012,             /* message->io.fd is the new one */
        TINA_IO_CONNECT = 0x0013,
        TINA_IO_SEND = 0x0014,
        TINA_IO_RECV = 0x0015,

@@ -1,4 +1,6 @@
 /* What a handler may ask and take: who, where, when; children, timers, logs, memory. */
+#include "base/touch.h"
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mailbox.h"
 #include "core/stats.h"
@@ -6,6 +8,8 @@
 #include "core/timers.h"
 #include "core/transfer.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ALIGNMENT 16
@@ -26,13 +30,35 @@ void *tina_user(const tina_ctx *ctx) { return ctx->shard->shared->user; }
 
 bool tina_is_shutting_down(const tina_ctx *ctx) { return ctx->shard->state == TINA_SHARD_DRAINING; }
 
-void tina_stop_system(tina_ctx *ctx) { tina__shard_stop_system(ctx->shard); }
+void tina_stop_system(tina_ctx *ctx)
+{
+    tina__change_begin(ctx->shard);
+    tina__shard_stop_system(ctx->shard);
+    tina__change_end(ctx->shard);
+}
 
 /* ---- Children ---------------------------------------------------------------------------- */
 
 tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle *child)
 {
-    return tina__supervise_spawn(ctx, spawn, child);
+    tina_spawn copy = *spawn;
+    if (copy.args != NULL && copy.args_size <= TINA_ARGS_MAX)
+        tina__touch_small(copy.args, copy.args_size);
+    tina__touch_result(child, sizeof *child);
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__supervise_spawn(ctx, &copy, child);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
+tina_status tina_stop_child(tina_ctx *ctx, tina_handle child, uint64_t grace_ns)
+{
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__supervise_stop_child(ctx->shard, child, grace_ns);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 /* ---- Timers -------------------------------------------------------------------------------- */
@@ -41,8 +67,13 @@ static tina_status start_timer(tina_ctx *ctx, uint64_t delay_ns, uint64_t period
 {
     if (tag < TINA_TAG_USER && tag != TINA_TAG_TIMER)
         return TINA_INVALID;
+    tina__touch_result(timer, sizeof *timer);
+    tina__change_begin(ctx->shard);
     tina_status status = tina__timer_start(ctx->shard, ctx->isolate, delay_ns, period_ns, tag, timer);
-    return status == TINA_OK ? TINA_OK : tina__stats_refused(ctx->shard, status);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 tina_status tina_timer_start(tina_ctx *ctx, uint64_t delay_ns, tina_tag tag, tina_timer *timer)
@@ -55,16 +86,27 @@ tina_status tina_timer_repeat(tina_ctx *ctx, uint64_t period_ns, tina_tag tag, t
     return period_ns == 0 ? TINA_INVALID : start_timer(ctx, period_ns, period_ns, tag, timer);
 }
 
-bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer) { return tina__timer_cancel(ctx->shard, ctx->isolate, timer); }
+bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer)
+{
+    tina__change_begin(ctx->shard);
+    bool is_cancelled = tina__timer_cancel(ctx->shard, ctx->isolate, timer);
+    tina__change_end(ctx->shard);
+    return is_cancelled;
+}
 
 /* ---- Logs ------------------------------------------------------------------------------------ */
 
+/* Formatted outside the marks: it reads whatever the arguments point to. */
 void tina_log(tina_ctx *ctx, tina_level level, const char *format, ...)
 {
+    char text[TINA_LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    tina__log_arguments(ctx->shard, ctx->isolate, level, format, arguments);
+    int size = ctx->shard->shared->has_log ? vsnprintf(text, sizeof text, format, arguments) : 0;
     va_end(arguments);
+    tina__change_begin(ctx->shard);
+    tina__log_text(ctx->shard, ctx->isolate, level, text, size < 0 ? 0 : tina__min_u32((uint32_t)size, sizeof text - 1));
+    tina__change_end(ctx->shard);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------ */
@@ -88,7 +130,7 @@ void *tina_working(tina_ctx *ctx, size_t size)
     uint32_t *used = tina__isolate_working(type, tina__isolate_slot(type, ctx->isolate));
     if (*used > type->working_size || size > type->working_size - *used)
         return NULL;
-    uint8_t *memory = (uint8_t *)used + TINA__WORKING_HEADER + *used;
+    uint8_t *memory = (uint8_t *)(used + 1) + *used;
     memset(memory, 0, size);
     *used = (uint32_t)tina__align_up(*used + size, ALIGNMENT);
     return memory;
@@ -105,15 +147,25 @@ void tina_working_reset(tina_ctx *ctx)
 
 tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data, size_t *capacity)
 {
+    tina__touch_small(transfer, sizeof *transfer);
+    tina__touch_result(transfer, sizeof *transfer);
+    tina__touch_small(data, sizeof *data);
+    tina__touch_result(data, sizeof *data);
+    tina__touch_result(capacity, sizeof *capacity);
+    tina__change_begin(ctx->shard);
     tina_status status = tina__transfer_alloc(ctx->shard, ctx->isolate, transfer, data);
     if (status == TINA_OK && capacity != NULL)
         *capacity = ctx->shard->p.transfer_size;
+    tina__change_end(ctx->shard);
     return status;
 }
 
 tina_status tina_transfer_send(tina_ctx *ctx, tina_handle to, tina_transfer transfer, size_t size)
 {
-    return tina__transfer_send(ctx->shard, ctx->isolate, to, transfer, size);
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__transfer_send(ctx->shard, ctx->isolate, to, transfer, size);
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 tina_status tina_transfer_read(tina_ctx *ctx, const tina_message *message, const void **data, size_t *size)
@@ -121,4 +173,9 @@ tina_status tina_transfer_read(tina_ctx *ctx, const tina_message *message, const
     return tina__transfer_read(ctx->shard, message, data, size);
 }
 
-void tina_transfer_free(tina_ctx *ctx, tina_transfer transfer) { tina__transfer_free(ctx->shard, ctx->isolate, transfer); }
+void tina_transfer_free(tina_ctx *ctx, tina_transfer transfer)
+{
+    tina__change_begin(ctx->shard);
+    tina__transfer_free(ctx->shard, ctx->isolate, transfer);
+    tina__change_end(ctx->shard);
+}

@@ -1,33 +1,47 @@
 /* Sockets and operations. */
+#include "base/touch.h"
 #include "core/effect.h"
+#include "core/fault.h"
 #include "core/reactor.h"
 #include "core/stats.h"
 
 /* ---- Sockets ----------------------------------------------------------------------------- */
 
+/* A call on an open socket: between begin_call, which finds it, and end_call. */
+typedef struct socket_call {
+    tina_ctx *ctx;
+    const tina__backend_api *api;
+    tina__backend *backend;
+    int os_fd;
+    int os_error;
+} socket_call;
+
+/* TINA_OK; TINA_STALE_HANDLE; TINA_NOT_OWNER: the isolate owns no half of it. */
+static tina_status begin_call(tina_ctx *ctx, tina_fd fd, socket_call *call)
+{
+    const tina__shard *shard = ctx->shard;
+    uint32_t index;
+    tina_status status = tina__descriptor_find_any(shard, ctx->isolate, fd.bits, &index);
+    if (status != TINA_OK)
+        return status;
+    *call = (socket_call){.ctx = ctx, .api = shard->api, .backend = shard->backend};
+    call->os_fd = shard->p.descriptors[index].os_fd;
+    tina__change_begin(ctx->shard);
+    return TINA_OK;
+}
+
 /* Keeps the errno of a failed call for tina_os_error. */
-static tina_status noted(tina_ctx *ctx, tina_status status, int os_error)
+static tina_status end_call(const socket_call *call, tina_status status)
 {
     if (status == TINA_SYSTEM_ERROR || status == TINA_DENIED)
-        ctx->os_error = os_error;
+        call->ctx->os_error = call->os_error;
+    tina__change_end(call->ctx->shard);
     return status;
 }
 
-/* The OS descriptor of a socket of which the isolate owns at least one half. */
-static tina_status find_os_fd(const tina_ctx *ctx, tina_fd fd, int *os_fd)
-{
-    uint32_t index;
-    tina_status status = tina__descriptor_find_any(ctx->shard, ctx->isolate, fd.bits, &index);
-    if (status == TINA_OK)
-        *os_fd = ctx->shard->p.descriptors[index].os_fd;
-    return status;
-}
-
-tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd)
+static tina_status open_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd)
 {
     tina__shard *shard = ctx->shard;
-    if ((family != TINA_IPV4 && family != TINA_IPV6) || type != TINA_STREAM || fd == NULL)
-        return TINA_INVALID;
     uint32_t index = tina__descriptor_keep(shard);
     if (index == TINA__NONE)
         return tina__stats_refused(shard, TINA_POOL_EXHAUSTED);
@@ -36,85 +50,89 @@ tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_f
     tina_status status = shard->api->socket_open(shard->backend, family, (int)type, &os_fd, &os_error);
     if (status != TINA_OK) {
         tina__descriptor_give_back(shard, index);
-        return noted(ctx, tina__stats_refused(shard, status), os_error);
+        ctx->os_error = os_error;
+        return tina__stats_refused(shard, status);
     }
     tina__descriptor_open(shard, index, os_fd, ctx->isolate);
     *fd = tina__descriptor_handle(shard, index);
     return TINA_OK;
 }
 
+tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd)
+{
+    if ((family != TINA_IPV4 && family != TINA_IPV6) || type != TINA_STREAM || fd == NULL)
+        return TINA_INVALID;
+    tina__touch_result(fd, sizeof *fd);
+    tina__change_begin(ctx->shard);
+    tina_status status = open_socket(ctx, family, type, fd);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
 tina_status tina_bind(tina_ctx *ctx, tina_fd fd, const tina_address *address)
 {
-    int os_fd;
-    int os_error = 0;
     if (address == NULL)
         return TINA_INVALID;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    tina_address copy = *address;
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_bind(ctx->shard->backend, os_fd, address, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_bind(call.backend, call.os_fd, &copy, &call.os_error));
 }
 
 tina_status tina_listen(tina_ctx *ctx, tina_fd fd, int backlog)
 {
-    int os_fd;
-    int os_error = 0;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_listen(ctx->shard->backend, os_fd, backlog, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_listen(call.backend, call.os_fd, backlog, &call.os_error));
 }
 
 tina_status tina_local_address(tina_ctx *ctx, tina_fd fd, tina_address *address)
 {
-    int os_fd;
-    int os_error = 0;
     if (address == NULL)
         return TINA_INVALID;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    tina__touch_result(address, sizeof *address);
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_local(ctx->shard->backend, os_fd, address, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_local(call.backend, call.os_fd, address, &call.os_error));
 }
 
 tina_status tina_peer_address(tina_ctx *ctx, tina_fd fd, tina_address *address)
 {
-    int os_fd;
-    int os_error = 0;
     if (address == NULL)
         return TINA_INVALID;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    tina__touch_result(address, sizeof *address);
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_peer(ctx->shard->backend, os_fd, address, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_peer(call.backend, call.os_fd, address, &call.os_error));
 }
 
 tina_status tina_setsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int value)
 {
-    int os_fd;
-    int os_error = 0;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_set(ctx->shard->backend, os_fd, (int)option, value, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_set(call.backend, call.os_fd, (int)option, value, &call.os_error));
 }
 
 tina_status tina_getsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int *value)
 {
-    int os_fd;
-    int os_error = 0;
     if (value == NULL)
         return TINA_INVALID;
-    tina_status status = find_os_fd(ctx, fd, &os_fd);
+    tina__touch_result(value, sizeof *value);
+    socket_call call;
+    tina_status status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = ctx->shard->api->socket_get(ctx->shard->backend, os_fd, (int)option, value, &os_error);
-    return noted(ctx, status, os_error);
+    return end_call(&call, call.api->socket_get(call.backend, call.os_fd, (int)option, value, &call.os_error));
 }
 
 /* TINA_READ_HALF is 1 << TINA__READ, TINA_WRITE_HALF is 1 << TINA__WRITE. */
@@ -123,27 +141,56 @@ TINA_STATIC_ASSERT(TINA_READ_HALF == 1 << TINA__READ && TINA_WRITE_HALF == 1 << 
 
 tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half)
 {
-    tina__shard *shard = ctx->shard;
     uint32_t index;
-    int os_error = 0;
     if (half < TINA_READ_HALF || half > TINA_BOTH_HALVES)
         return TINA_INVALID;
-    tina_status status = tina__descriptor_find(shard, ctx->isolate, fd.bits, (uint8_t)half, &index);
+    tina_status status = tina__descriptor_find(ctx->shard, ctx->isolate, fd.bits, (uint8_t)half, &index);
+    socket_call call;
+    if (status == TINA_OK)
+        status = begin_call(ctx, fd, &call);
     if (status != TINA_OK)
         return status;
-    status = shard->api->socket_shutdown(shard->backend, shard->p.descriptors[index].os_fd, (int)half, &os_error);
+    status = call.api->socket_shutdown(call.backend, call.os_fd, (int)half, &call.os_error);
     if (status == TINA_OK)
-        tina__descriptor_cancel(shard, ctx->isolate, fd.bits, (uint8_t)half);
-    return noted(ctx, status, os_error);
+        tina__descriptor_cancel(ctx->shard, ctx->isolate, fd.bits, (uint8_t)half);
+    return end_call(&call, status);
 }
 
 int tina_os_error(const tina_ctx *ctx) { return ctx->os_error; }
 
 /* ---- Operations ------------------------------------------------------------------------------- */
 
-tina_effect tina_io(tina_ctx *ctx, const tina_op *op) { return tina__effect_io(ctx, op); }
+/* All that an operation points to, before anything is done about it. */
+static void touch_op(const tina_op *op)
+{
+    if (op->address != NULL)
+        tina__touch(op->address, sizeof *op->address);
+    if (op->parts != NULL && op->part_count <= TINA_PARTS_MAX) {
+        for (uint32_t i = 0; i < op->part_count; i++) {
+            if (op->parts[i].data != NULL)
+                tina__touch(op->parts[i].data, op->parts[i].size);
+        }
+    } else if (op->data != NULL) {
+        tina__touch(op->data, op->size);
+    }
+}
 
-tina_status tina_io_start(tina_ctx *ctx, const tina_op *op)
+static tina_effect make_effect(tina_ctx *ctx, const tina_op *op)
+{
+    touch_op(op);
+    tina__change_begin(ctx->shard);
+    tina_effect effect = tina__effect_io(ctx, op);
+    tina__change_end(ctx->shard);
+    return effect;
+}
+
+tina_effect tina_io(tina_ctx *ctx, const tina_op *op)
+{
+    tina_op copy = *op;
+    return make_effect(ctx, &copy);
+}
+
+static tina_status start(tina_ctx *ctx, const tina_op *op)
 {
     uint32_t index;
     if (op->kind == TINA_IO_CLOSE)
@@ -154,32 +201,41 @@ tina_status tina_io_start(tina_ctx *ctx, const tina_op *op)
     return status == TINA_OK ? TINA_OK : tina__stats_refused(ctx->shard, status);
 }
 
+tina_status tina_io_start(tina_ctx *ctx, const tina_op *op)
+{
+    tina_op copy = *op;
+    touch_op(&copy);
+    tina__change_begin(ctx->shard);
+    tina_status status = start(ctx, &copy);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
 void tina_io_cancel(tina_ctx *ctx, tina_fd fd, tina_half half)
 {
+    tina__change_begin(ctx->shard);
     tina__descriptor_cancel(ctx->shard, ctx->isolate, fd.bits, (uint8_t)half);
+    tina__change_end(ctx->shard);
 }
 
 tina_effect tina_io_accept(tina_ctx *ctx, tina_fd fd)
 {
-    return tina__effect_io(ctx, &(tina_op){.kind = TINA_IO_ACCEPT, .fd = fd});
+    return make_effect(ctx, &(tina_op){.kind = TINA_IO_ACCEPT, .fd = fd});
 }
 
 tina_effect tina_io_connect(tina_ctx *ctx, tina_fd fd, const tina_address *address, uint64_t timeout_ns)
 {
-    return tina__effect_io(ctx, &(tina_op){.kind = TINA_IO_CONNECT, .fd = fd, .address = address, .timeout_ns = timeout_ns});
+    return make_effect(ctx, &(tina_op){.kind = TINA_IO_CONNECT, .fd = fd, .address = address, .timeout_ns = timeout_ns});
 }
 
-tina_effect tina_io_recv(tina_ctx *ctx, tina_fd fd)
-{
-    return tina__effect_io(ctx, &(tina_op){.kind = TINA_IO_RECV, .fd = fd});
-}
+tina_effect tina_io_recv(tina_ctx *ctx, tina_fd fd) { return make_effect(ctx, &(tina_op){.kind = TINA_IO_RECV, .fd = fd}); }
 
 tina_effect tina_io_send(tina_ctx *ctx, tina_fd fd, const void *data, size_t size)
 {
-    return tina__effect_io(ctx, &(tina_op){.kind = TINA_IO_SEND, .fd = fd, .data = data, .size = size});
+    return make_effect(ctx, &(tina_op){.kind = TINA_IO_SEND, .fd = fd, .data = data, .size = size});
 }
 
 tina_effect tina_io_close(tina_ctx *ctx, tina_fd fd)
 {
-    return tina__effect_io(ctx, &(tina_op){.kind = TINA_IO_CLOSE, .fd = fd});
+    return make_effect(ctx, &(tina_op){.kind = TINA_IO_CLOSE, .fd = fd});
 }

@@ -1,7 +1,14 @@
-/* Messages and calls. */
+/*
+ * Messages, calls and watches. Here as in all that a handler may call: first the
+ * user's memory is tried, then the runtime's is changed, between two marks. So a
+ * bad pointer costs the isolate, and a fault between the marks the shard.
+ */
+#include "base/touch.h"
 #include "core/call.h"
+#include "core/fault.h"
 #include "core/route.h"
 #include "core/stats.h"
+#include "core/watch.h"
 
 static bool is_sendable(tina_tag tag, const void *payload, size_t size)
 {
@@ -12,7 +19,11 @@ tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *p
 {
     if (!is_sendable(tag, payload, size))
         return TINA_INVALID;
-    return tina__route_send(ctx->shard, ctx->self, to, tag, payload, size);
+    tina__touch_small(payload, size);
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__route_send(ctx->shard, ctx->self, to, tag, payload, size);
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 tina_status tina_send_begin(tina_ctx *ctx, tina_handle to, tina_tag tag, size_t size, void **payload)
@@ -21,13 +32,20 @@ tina_status tina_send_begin(tina_ctx *ctx, tina_handle to, tina_tag tag, size_t 
         return TINA_INVALID;
     if (ctx->is_begun)
         return TINA_BUSY;
-    return tina__route_begin(ctx, to, tag, size, payload);
+    tina__touch_result(payload, sizeof *payload);
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__route_begin(ctx, to, tag, size, payload);
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 void tina_send_commit(tina_ctx *ctx)
 {
-    if (ctx->is_begun)
-        tina__route_commit(ctx);
+    if (!ctx->is_begun)
+        return;
+    tina__change_begin(ctx->shard);
+    tina__route_commit(ctx);
+    tina__change_end(ctx->shard);
 }
 
 tina_status tina_call_start(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size,
@@ -35,13 +53,17 @@ tina_status tina_call_start(tina_ctx *ctx, tina_handle to, tina_tag tag, const v
 {
     if (!is_sendable(tag, payload, size))
         return TINA_INVALID;
+    tina__touch_small(payload, size);
+    tina__touch_result(call, sizeof *call);
+    tina__change_begin(ctx->shard);
     uint32_t slot;
     tina_status status = tina__call_start(ctx->shard, ctx->isolate, to, tag, payload, size, timeout_ns, &slot);
     if (status != TINA_OK)
-        return tina__stats_refused(ctx->shard, status);
-    if (call != NULL)
+        tina__stats_refused(ctx->shard, status);
+    else if (call != NULL)
         *call = tina__call_number(ctx->shard, slot);
-    return TINA_OK;
+    tina__change_end(ctx->shard);
+    return status;
 }
 
 bool tina_is_call(const tina_message *message) { return (message->flags & TINA__MESSAGE_CALL) != 0; }
@@ -55,6 +77,28 @@ tina_status tina_reply_to(tina_ctx *ctx, tina_caller caller, tina_tag tag, const
 {
     if (!is_sendable(tag, payload, size))
         return TINA_INVALID;
+    tina__touch_small(payload, size);
+    tina__change_begin(ctx->shard);
     tina_status status = tina__call_reply(ctx->shard, ctx->isolate, caller, tag, payload, size);
-    return status == TINA_OK ? TINA_OK : tina__stats_refused(ctx->shard, status);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
+tina_status tina_watch(tina_ctx *ctx, tina_handle target)
+{
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__watch_start(ctx->shard, ctx->isolate, target);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
+void tina_unwatch(tina_ctx *ctx, tina_handle target)
+{
+    tina__change_begin(ctx->shard);
+    tina__watch_stop(ctx->shard, ctx->isolate, target);
+    tina__change_end(ctx->shard);
 }

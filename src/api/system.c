@@ -53,6 +53,8 @@ tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uin
         return TINA_INVALID;
     }
     *system = NULL;
+    if (whole.signals == TINA_SIGNALS_AUTO)
+        whole.signals = TINA_SIGNALS_FAULTS;
     return tina__system_start(&whole, false, system, error);
 }
 
@@ -126,11 +128,19 @@ static tina_status post(tina_system *system, tina_handle to, tina_tag tag, const
         return TINA_SHARD_DOWN;
     tina_message message;
     tina__route_fill(&message, (tina_handle){0}, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
-    if (!tina__mpsc_push(system->threads[shard].shard->p.inbox, &message))
+    if (!tina__mpsc_push(tina__plan_at(&system->plans[shard], system->bases[shard], TINA__REGION_INBOX), &message))
         return TINA_CHANNEL_FULL;
     tina__doorbell *bell = &system->publics[shard].bell;
     if (tina__doorbell_ring(bell, TINA__DOORBELL_INBOX))
         tina__os_event_signal(bell->wake_fd);
+    return TINA_OK;
+}
+
+tina_status tina_revive(tina_system *system)
+{
+    if (atomic_load_explicit(&system->shared.stop, memory_order_relaxed) != TINA__STOP_NOT)
+        return TINA_STOPPING;
+    tina__system_revive(system);
     return TINA_OK;
 }
 

@@ -1,9 +1,11 @@
 #include "core/call.h"
 
 #include "core/mailbox.h"
+#include "core/place.h"
 #include "core/route.h"
 #include "core/stats.h"
 #include "core/timers.h"
+#include "core/watch.h"
 
 #include <string.h>
 
@@ -15,20 +17,30 @@ static uint32_t owed_index(const tina__peer *peer, uint32_t call)
     return peer == NULL ? place : peer->owed_first + place;
 }
 
-void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request)
+static void owed_link(tina__shard *shard, tina__isolate *callee, uint32_t index, tina__owed owed)
 {
-    uint32_t index = owed_index(peer, request->correlation);
     tina__assert(index < shard->p.owed_count);
-    tina__owed *owed = &shard->p.owed[index];
-    tina__assert(owed->isolate == TINA__NONE);
-    owed->source = request->source;
-    owed->call = request->correlation;
-    owed->isolate = tina__isolate_index(shard, callee);
-    owed->previous = TINA__NONE;
-    owed->next = callee->owed;
+    tina__assert(shard->p.owed[index].isolate == TINA__NONE);
+    owed.isolate = tina__isolate_index(shard, callee);
+    owed.previous = TINA__NONE;
+    owed.next = callee->owed;
     if (callee->owed != TINA__NONE)
         shard->p.owed[callee->owed].previous = index;
     callee->owed = index;
+    shard->p.owed[index] = owed;
+}
+
+void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request)
+{
+    bool is_watch = (request->flags & TINA__MESSAGE_WATCH) != 0;
+    tina__owed owed = {.source = request->source, .call = request->correlation, .is_watch = is_watch};
+    owed_link(shard, callee, owed_index(peer, request->correlation), owed);
+}
+
+void tina__owed_add_watch(tina__shard *shard, tina__isolate *watched, uint32_t slot)
+{
+    tina_handle watcher = tina__timer_at(shard, slot)->destination;
+    owed_link(shard, watched, slot, (tina__owed){.source = watcher, .is_watch = true});
 }
 
 static void owed_remove(tina__shard *shard, uint32_t index)
@@ -65,6 +77,15 @@ static void write_status(tina_message *message, tina_status status)
     message->size = sizeof status;
 }
 
+static void answer_down(tina__shard *shard, uint8_t to_shard, uint32_t call, uint8_t end, uint8_t reason)
+{
+    tina_down down = {.end = end, .reason = reason}; /* the watcher's shard knows as whom it was watched */
+    tina_message *message = answer_claim(shard, to_shard, call, TINA_TAG_DOWN);
+    memcpy(message->payload, &down, sizeof down);
+    message->size = sizeof down;
+    tina__route_written(shard, to_shard);
+}
+
 static void answer_failure(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_status status)
 {
     tina_message *message = answer_claim(shard, to_shard, call, TINA_TAG_CALL_FAILED);
@@ -92,8 +113,7 @@ static void slot_deliver(tina__shard *shard, uint32_t isolate_index, uint32_t in
         tina__mailbox_link(shard, caller, shard->p.message_count + index);
 }
 
-/* Lets go of the callee's side of a call that has no answer. */
-static void callee_forget(tina__shard *shard, tina__timer_slot *slot)
+void tina__call_forget(tina__shard *shard, const tina__timer_slot *slot)
 {
     uint8_t to_shard = tina_handle_shard(slot->target);
     if (to_shard == shard->id) {
@@ -102,17 +122,7 @@ static void callee_forget(tina__shard *shard, tina__timer_slot *slot)
             owed_remove(shard, index);
         return;
     }
-    tina__peer *peer = &shard->p.peers[to_shard];
-    tina__place *place = &peer->places[slot->place];
-    tina__assert(place->state == TINA__PLACE_WAITING);
-    place->state = TINA__PLACE_LAPSED;
-    place->link = TINA__NONE;
-    if (peer->lapsed_head == TINA__NONE)
-        peer->lapsed_head = slot->place;
-    else
-        peer->places[peer->lapsed_tail].link = slot->place;
-    peer->lapsed_tail = slot->place;
-    shard->lapsed[to_shard / 64] |= 1ull << (to_shard % 64);
+    tina__place_lapse(shard, to_shard, slot->place);
 }
 
 static void slot_fail(tina__shard *shard, uint32_t index, tina_status status)
@@ -128,14 +138,16 @@ static void slot_fail(tina__shard *shard, uint32_t index, tina_status status)
 
 void tina__call_fail(tina__shard *shard, uint32_t index, tina_status status)
 {
-    callee_forget(shard, tina__timer_at(shard, index));
+    tina__call_forget(shard, tina__timer_at(shard, index));
     slot_fail(shard, index, status);
 }
+
+void tina__call_lost(tina__shard *shard, uint32_t index) { slot_fail(shard, index, TINA_SHARD_DOWN); }
 
 void tina__call_abandon(tina__shard *shard, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(shard, index);
-    callee_forget(shard, slot);
+    tina__call_forget(shard, slot);
     slot_settle(shard, slot);
     tina__timer_free(shard, index);
 }
@@ -176,30 +188,15 @@ static tina_status request_here(tina__shard *shard, tina_handle source, tina_han
     return TINA_OK;
 }
 
-static tina_status request_there(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, const void *payload,
-                                 size_t size, tina__timer_slot *slot)
+static tina_status request_there(tina__shard *shard, tina_tag tag, const void *payload, size_t size, tina__timer_slot *slot)
 {
-    uint8_t to_shard = tina_handle_shard(to);
-    if (to_shard >= shard->shared->shard_count)
-        return TINA_INVALID;
-    if (tina__route_is_down(shard, to_shard))
-        return TINA_SHARD_DOWN;
-    tina__peer *peer = &shard->p.peers[to_shard];
-    uint32_t index = tina__pool_take(&peer->place_pool);
-    if (index == TINA__NONE)
-        return TINA_CHANNEL_FULL;
-    tina_message *message = tina__spsc_claim(peer->out);
-    if (message == NULL) {
-        tina__pool_give_hot(&peer->place_pool, index);
-        return TINA_CHANNEL_FULL;
-    }
-    tina__place *place = &peer->places[index];
-    place->sequence++;
-    place->state = TINA__PLACE_WAITING;
-    place->timer = slot->node.owner;
-    slot->place = index;
-    uint32_t number = tina__call_make(index, place->sequence);
-    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, number);
+    uint8_t to_shard = tina_handle_shard(slot->target);
+    tina_message *message;
+    tina_status status = tina__place_claim(shard, to_shard, slot, &message);
+    if (status != TINA_OK)
+        return status;
+    tina__route_fill(message, slot->destination, slot->target, tag, payload, size,
+                     TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, message->correlation);
     tina__count(shard, sent_remote);
     tina__route_written(shard, to_shard);
     return TINA_OK;
@@ -208,21 +205,24 @@ static tina_status request_there(tina__shard *shard, tina_handle source, tina_ha
 tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_handle to, tina_tag tag, const void *payload,
                              size_t size, uint64_t timeout_ns, uint32_t *index)
 {
+    tina_handle source = tina__isolate_handle(shard, caller);
     *index = tina__timer_take(shard, caller, TINA__TIMER_CALL);
-    if (*index == TINA__NONE)
+    if (*index == TINA__NONE) {
+        tina__route_trace_refusal(shard, source, to, tag, TINA_POOL_EXHAUSTED);
         return TINA_POOL_EXHAUSTED;
+    }
     tina__timer_slot *slot = tina__timer_at(shard, *index);
     slot->target = to;
-    tina_handle source = slot->destination;
     uint32_t call = tina__call_make(*index, shard->p.timer_generations[*index]);
     tina_status status;
     if (tina_handle_shard(to) == shard->id)
         status = request_here(shard, source, to, tag, payload, size, call);
     else
-        status = request_there(shard, source, to, tag, payload, size, slot);
+        status = request_there(shard, tag, payload, size, slot);
     if (status != TINA_OK) {
         tina__timer_unlink(shard, *index);
         tina__timer_free(shard, *index);
+        tina__route_trace_refusal(shard, source, to, tag, status);
         return status;
     }
     slot->correlation = call;
@@ -249,7 +249,7 @@ static uint32_t owed_find(const tina__shard *shard, const tina__isolate *callee,
         return TINA__NONE;
     uint32_t index = owed_index(peer, caller.correlation);
     const tina__owed *owed = &shard->p.owed[index];
-    if (owed->isolate != tina__isolate_index(shard, callee) || owed->call != caller.correlation ||
+    if (owed->isolate != tina__isolate_index(shard, callee) || owed->call != caller.correlation || owed->is_watch ||
         !tina_handle_equal(owed->source, caller.source))
         return TINA__NONE;
     return index;
@@ -282,84 +282,60 @@ tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_cal
     return TINA_OK;
 }
 
-void tina__owed_end(tina__shard *shard, tina__isolate *callee)
+void tina__owed_end(tina__shard *shard, tina__isolate *callee, uint8_t end, uint8_t reason)
 {
     while (callee->owed != TINA__NONE) {
         uint32_t index = callee->owed;
         tina__owed *owed = &shard->p.owed[index];
         uint8_t to_shard = tina_handle_shard(owed->source);
+        bool is_here = to_shard == shard->id;
         owed_remove(shard, index);
-        if (to_shard == shard->id)
+        if (owed->is_watch && is_here)
+            tina__watch_ended(shard, index, end, reason);
+        else if (owed->is_watch)
+            answer_down(shard, to_shard, owed->call, end, reason);
+        else if (is_here)
             slot_fail(shard, index, TINA_STALE_HANDLE);
         else
             answer_failure(shard, to_shard, owed->call, TINA_STALE_HANDLE);
     }
 }
 
-/* ---- From the channels --------------------------------------------------------------- */
-
-static void place_free(tina__peer *peer, uint32_t index)
+void tina__owed_forget(tina__shard *shard, const tina__peer *peer)
 {
-    tina__assert(peer->places[index].state != TINA__PLACE_FREE);
-    peer->places[index].state = TINA__PLACE_FREE;
-    tina__pool_give(&peer->place_pool, index);
-}
-
-/* False: the channel is full. */
-static bool withdraw(tina__shard *shard, tina__peer *peer, uint32_t index)
-{
-    tina__place *place = &peer->places[index];
-    tina_message *message = tina__spsc_claim(peer->out);
-    if (message == NULL)
-        return false;
-    tina_handle none = {0};
-    uint32_t call = tina__call_make(index, place->sequence);
-    tina__route_fill(message, none, none, TINA_TAG_CALL_FAILED, NULL, 0, TINA__MESSAGE_WITHDRAWN, call);
-    tina__route_written(shard, (uint32_t)(peer - shard->p.peers));
-    place->state = TINA__PLACE_WITHDRAWN;
-    return true;
-}
-
-static void send_withdrawals_to(tina__shard *shard, uint32_t to_shard)
-{
-    tina__peer *peer = &shard->p.peers[to_shard];
-    while (peer->lapsed_head != TINA__NONE) {
-        uint32_t index = peer->lapsed_head;
-        uint32_t next = peer->places[index].link;
-        if (peer->places[index].state == TINA__PLACE_ANSWERED)
-            place_free(peer, index);
-        else if (!withdraw(shard, peer, index))
-            return;
-        peer->lapsed_head = next;
+    for (uint32_t i = 0; i < peer->out->answer_capacity; i++) {
+        if (shard->p.owed[peer->owed_first + i].isolate != TINA__NONE)
+            owed_remove(shard, peer->owed_first + i);
     }
-    shard->lapsed[to_shard / 64] &= ~(1ull << (to_shard % 64));
 }
+
+/* ---- From the channels --------------------------------------------------------------- */
 
 void tina__call_answered(tina__shard *shard, tina__peer *peer, const tina_message *answer)
 {
-    uint32_t index = tina__call_place(answer->correlation);
-    tina__assert(index < peer->in->answer_capacity);
-    tina__place *place = &peer->places[index];
-    tina__assert(answer->correlation == tina__call_make(index, place->sequence));
+    uint32_t slot = tina__place_answered(peer, answer->correlation);
     uint16_t counted = answer->flags & TINA__MESSAGE_COUNTED;
-    if (place->state == TINA__PLACE_WAITING) {
-        slot_answer(shard, place->timer, answer->source, answer->tag, counted, answer->payload, answer->size);
-    } else if (counted) {
+    if (slot == TINA__NONE && counted) {
         tina__count(shard, arrived_stale);
         tina__count(shard, replies_late);
+    } else if (slot != TINA__NONE && tina__timer_is_watch(shard, slot)) {
+        tina_down down;
+        memcpy(&down, answer->payload, sizeof down);
+        tina__watch_ended(shard, slot, down.end, down.reason);
+    } else if (slot != TINA__NONE) {
+        slot_answer(shard, slot, answer->source, answer->tag, counted, answer->payload, answer->size);
     }
-    if (place->state == TINA__PLACE_LAPSED)
-        place->state = TINA__PLACE_ANSWERED; /* the list that it is in gives it back */
-    else
-        place_free(peer, index);
 }
 
-void tina__call_send_withdrawals(tina__shard *shard)
+bool tina__call_send_withdrawals(tina__shard *shard)
 {
+    uint64_t left = 0;
     for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++) {
         for (uint64_t bits = shard->lapsed[word]; bits != 0; bits &= bits - 1)
-            send_withdrawals_to(shard, word * 64 + tina__lowest_bit(bits));
+            tina__place_withdraw(shard, word * 64 + tina__lowest_bit(bits));
+        left |= shard->lapsed[word];
     }
+    return left != 0;
 }
 
 void tina__call_withdrawn(tina__shard *shard, tina__peer *peer, const tina_message *withdrawal)
@@ -376,4 +352,13 @@ void tina__call_withdrawn(tina__shard *shard, tina__peer *peer, const tina_messa
 void tina__call_refused(tina__shard *shard, tina__peer *peer, const tina_message *request, tina_status status)
 {
     answer_failure(shard, (uint8_t)(peer - shard->p.peers), request->correlation, status);
+}
+
+void tina__call_watched(tina__shard *shard, tina__peer *peer, const tina_message *request)
+{
+    tina__isolate *watched = tina__isolate_find(shard, request->destination);
+    if (watched != NULL)
+        tina__owed_add(shard, watched, peer, request);
+    else
+        answer_down(shard, (uint8_t)(peer - shard->p.peers), request->correlation, TINA_END_GONE, 0);
 }

@@ -20,8 +20,6 @@
  * A call has two numbers. Its own, which its caller knows, is made of its slot.
  * To another shard it travels with that of its place, so that the answer is found
  * again by what the channel back was promised.
- *
- * Invariant: a place is in use exactly while an answer to it may still come.
  */
 #ifndef TINA__CORE_CALL_H
 #define TINA__CORE_CALL_H
@@ -44,21 +42,34 @@ tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_cal
 /* The call ends without a reply: its slot becomes a TINA_TAG_CALL_FAILED. */
 void tina__call_fail(tina__shard *shard, uint32_t slot, tina_status status);
 
+/* The callee's shard has ended all that it held: the call's slot becomes a TINA_TAG_CALL_FAILED, its place is dealt with. */
+void tina__call_lost(tina__shard *shard, uint32_t slot);
+
+/* Lets go of the other side of a call or watch that is under way. */
+void tina__call_forget(tina__shard *shard, const tina__timer_slot *slot);
+
 /* The caller has ended: the call is forgotten, its slot is free. */
 void tina__call_abandon(tina__shard *shard, uint32_t slot);
 
-/* A request became mail: from now on its receiver owes the answer. peer: NULL for this shard's own. */
+/* A request became mail, or asks to watch: from now on its receiver owes the answer. peer: NULL for this shard's own. */
 void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request);
 
-/* The callee has ended: its callers are told. */
-void tina__owed_end(tina__shard *shard, tina__isolate *callee);
+/* The same, for this shard's own watch in that slot. */
+void tina__owed_add_watch(tina__shard *shard, tina__isolate *watched, uint32_t slot);
 
-/* From channels: an answer; a withdrawal; a request that was refused on arrival. */
+/* The isolate has ended, so (tina_end): its callers and who watched it are told. */
+void tina__owed_end(tina__shard *shard, tina__isolate *callee, uint8_t end, uint8_t reason);
+
+/* Nobody of that peer's waits for an answer any more. */
+void tina__owed_forget(tina__shard *shard, const tina__peer *peer);
+
+/* From channels: an answer; a withdrawal; a request to watch; one that was refused on arrival. */
 void tina__call_answered(tina__shard *shard, tina__peer *peer, const tina_message *answer);
 void tina__call_withdrawn(tina__shard *shard, tina__peer *peer, const tina_message *withdrawal);
+void tina__call_watched(tina__shard *shard, tina__peer *peer, const tina_message *request);
 void tina__call_refused(tina__shard *shard, tina__peer *peer, const tina_message *request, tina_status status);
 
-/* Sends the withdrawals that are due, as far as the channels have room. */
-void tina__call_send_withdrawals(tina__shard *shard);
+/* Sends the withdrawals that are due, as far as the channels have room. True: some are left, for the next tick. */
+bool tina__call_send_withdrawals(tina__shard *shard);
 
 #endif

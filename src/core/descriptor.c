@@ -95,7 +95,7 @@ uint32_t tina__descriptor_keep(tina__shard *shard)
         .os_fd = -1,
         .owner = {TINA__NONE, TINA__NONE},
         .operation = {TINA__NONE, TINA__NONE},
-        .child = TINA__NONE,
+        .holder = {TINA__NONE, TINA__NONE},
         .state = TINA__DESCRIPTOR_KEPT,
     };
     return index;
@@ -107,6 +107,7 @@ void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, ti
     tina__assert(descriptor->state == TINA__DESCRIPTOR_KEPT);
     descriptor->state = TINA__DESCRIPTOR_OPEN;
     descriptor->os_fd = os_fd;
+    descriptor->os_fd_check = ~os_fd;
     link_half(shard, index, TINA__READ, owner);
     link_half(shard, index, TINA__WRITE, owner);
 }
@@ -170,12 +171,14 @@ void tina__descriptor_settle(tina__shard *shard, uint32_t index)
         descriptor->os_fd = -1;
         descriptor->state = TINA__DESCRIPTOR_CLOSED;
     }
-    uint32_t child = descriptor->child;
-    descriptor->child = TINA__NONE;
+    const uint32_t holders[2] = {descriptor->holder[TINA__READ], descriptor->holder[TINA__WRITE]};
+    descriptor->holder[TINA__READ] = TINA__NONE;
+    descriptor->holder[TINA__WRITE] = TINA__NONE;
     tell_closer(shard, index, TINA__READ);
     tell_closer(shard, index, TINA__WRITE);
     free_if_over(shard, index);
-    tina__supervise_release(shard, child);
+    tina__supervise_release(shard, holders[TINA__READ]);
+    tina__supervise_release(shard, holders[TINA__WRITE]);
 }
 
 /*
@@ -183,13 +186,11 @@ void tina__descriptor_settle(tina__shard *shard, uint32_t index)
  * the other half is still somebody's the peer sees this one end, and the owner's
  * next life waits until all that is over.
  */
-static void drop_halves(tina__shard *shard, uint32_t index, uint8_t halves, uint32_t child)
+static void drop_halves(tina__shard *shard, uint32_t index, uint8_t halves, uint32_t holder)
 {
     tina__descriptor *descriptor = descriptor_at(shard, index);
-    if (descriptor->child == TINA__NONE) {
-        descriptor->child = child;
-        tina__supervise_hold(shard, child);
-    }
+    descriptor->holder[tina__lowest_bit(halves)] = holder;
+    tina__supervise_hold(shard, holder);
     for (uint32_t half = TINA__READ; half <= TINA__WRITE; half++) {
         if (halves & (1u << half))
             unlink_half(shard, index, half);
@@ -220,7 +221,7 @@ tina_status tina__descriptor_close(tina__shard *shard, tina__isolate *isolate, u
     if (awaited != NULL)
         *awaited = shard->p.operation_count + 2 * index + first;
     tina__count(shard, io_submitted);
-    drop_halves(shard, index, halves, isolate->child);
+    drop_halves(shard, index, halves, tina__supervise_holder(shard, isolate));
     return TINA_OK;
 }
 
@@ -248,7 +249,8 @@ void tina__descriptors_end(tina__shard *shard, tina__isolate *isolate)
 {
     while (isolate->descriptors != TINA__NONE) {
         uint32_t index = isolate->descriptors / 2;
-        drop_halves(shard, index, halves_owned(shard, descriptor_at(shard, index), isolate), isolate->child);
+        drop_halves(shard, index, halves_owned(shard, descriptor_at(shard, index), isolate),
+                    tina__supervise_holder(shard, isolate));
     }
 }
 

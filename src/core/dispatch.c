@@ -1,12 +1,14 @@
 #include "core/dispatch.h"
 
 #include "core/effect.h"
+#include "core/fault.h"
 #include "core/mailbox.h"
 #include "core/reactor.h"
 #include "core/route.h"
 #include "core/stats.h"
 #include "core/supervise.h"
 #include "core/timers.h"
+#include "core/tree.h"
 
 #include <string.h>
 
@@ -206,14 +208,15 @@ static void release_mail(tina_ctx *frame)
 
 /* ---- Frames --------------------------------------------------------------------------------- */
 
-static tina_ctx *frame_enter(tina__shard *shard, tina__isolate *isolate)
+static inline tina_ctx *frame_enter(tina__shard *shard, tina__isolate *isolate)
 {
     tina__assert(shard->depth <= TINA__INIT_DEPTH_MAX);
     tina_ctx *frame = &shard->frames[shard->depth++];
     frame->shard = shard;
     frame->isolate = isolate;
     frame->type = &shard->p.types[isolate->type];
-    frame->self = tina__isolate_handle(shard, isolate);
+    /* relaxed: the watchdog may look who runs. */
+    __atomic_store_n(&frame->self.bits, tina__isolate_handle(shard, isolate).bits, __ATOMIC_RELAXED);
     frame->message = NULL;
     frame->mail_kind = TINA__MAIL_NONE;
     frame->is_begun = false;
@@ -259,39 +262,63 @@ static void park(tina__shard *shard, tina__isolate *isolate)
     tina__isolate_notify(shard, isolate);
 }
 
-static void exit_isolate(tina__shard *shard, tina__isolate *isolate, uint8_t end)
+static void exit_isolate(tina__shard *shard, tina__isolate *isolate, tina__ending ending)
 {
-    uint32_t child = isolate->child;
-    uint16_t group = isolate->group;
     isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
-    tina__isolate_end(shard, isolate);
-    tina__supervise_exit(shard, child, group, end);
+    tina__isolate_exit(shard, isolate, ending.end, ending.reason);
 }
 
 /* ---- Running ---------------------------------------------------------------------------------- */
 
-/* Returns how many handlers ran: 0, where what it was queued for is gone. */
-static uint32_t run_handler(tina__shard *shard, tina__isolate *isolate)
+static void trace_dispatch(tina__shard *shard, const tina_ctx *frame, const tina_message *message)
+{
+    uint64_t value = tina__tag_is_io(message->tag) ? message->io.status : message->source.bits;
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_DISPATCH, frame->self, message->tag, message->size, value);
+}
+
+static tina_effect run_user(tina__shard *shard, tina_ctx *frame, const tina_message *message)
+{
+    tina__type *type = frame->type;
+    void *self = tina__isolate_self(type, tina__isolate_slot(type, frame->isolate));
+    tina__guard_turn(shard->guard);
+    tina_effect effect = type->handler(self, message, frame);
+    tina__guard_turn(shard->guard);
+    return effect;
+}
+
+static void run_handler(tina__shard *shard, tina__isolate *isolate)
 {
     tina_ctx *frame = frame_enter(shard, isolate);
     const tina_message *message = next_message(frame);
     if (message == NULL) {
-        frame_leave(frame);
+        frame_leave(frame); /* what it was queued for is gone */
         park(shard, isolate);
-        return 0;
+        return;
     }
     frame->message = message;
-    tina__type *type = frame->type;
-    tina_effect effect = type->handler(tina__isolate_self(type, tina__isolate_slot(type, isolate)), message, frame);
-    uint8_t end;
-    bool lives = tina__effect_apply(frame, effect, &end);
+    trace_dispatch(shard, frame, message);
+    shard->handled++;
+    tina_effect effect = run_user(shard, frame, message);
+    tina__ending ending;
+    bool lives = tina__effect_apply(frame, effect, &ending);
     frame_leave(frame);
     release_mail(frame);
     if (lives)
         park(shard, isolate);
     else
-        exit_isolate(shard, isolate, end);
-    return 1;
+        exit_isolate(shard, isolate, ending);
+}
+
+void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault)
+{
+    tina__assert(shard->depth == 1);
+    tina_ctx *frame = &shard->frames[0];
+    if (!tina__fault_note(shard, frame, fault))
+        return;
+    tina__ending ending = {.end = tina__fault_end(fault)};
+    frame_leave(frame);
+    release_mail(frame);
+    exit_isolate(shard, frame->isolate, ending);
 }
 
 /* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
@@ -304,15 +331,9 @@ static void bury(tina__type *type, tina__isolate *isolate)
 uint32_t tina__dispatch(tina__shard *shard)
 {
     uint32_t count = 0;
-    uint32_t handled = 0;
-    uint32_t cursor = 0;
     tina__type *type;
-    if (shard->has_exhausted) {
-        memset(shard->exhausted, 0, sizeof shard->exhausted);
-        shard->has_exhausted = false;
-    }
     /* A shard that is to be wiped runs nobody. */
-    while (!shard->wipe.is_wanted && (type = next_type(shard, &cursor)) != NULL) {
+    while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL) {
         spend_budget(shard, type);
         tina__isolate *isolate = pop_ready(shard, type);
         count++;
@@ -320,20 +341,65 @@ uint32_t tina__dispatch(tina__shard *shard)
             bury(type, isolate);
             continue;
         }
-        handled += run_handler(shard, isolate);
-        if (shard->restart_head != TINA__NONE)
-            (void)tina__supervise_restart(shard);
+        run_handler(shard, isolate);
+        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0))
+            (void)tina__supervise_advance(shard);
     }
-    tina__count_by(shard, dispatches, handled);
+    tina__count_by(shard, dispatches, shard->handled);
+    shard->handled = 0;
     return count;
 }
 
-bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size, uint8_t *end)
+/* ---- Inits ------------------------------------------------------------------------------------- */
+
+typedef struct init_call {
+    tina_ctx *frame;
+    const void *args;
+    size_t args_size;
+    tina_effect effect;
+} init_call;
+
+static void run_init(void *argument)
+{
+    init_call *call = argument;
+    tina_ctx *frame = call->frame;
+    tina__type *type = frame->type;
+    void *self = tina__isolate_self(type, tina__isolate_slot(type, frame->isolate));
+    call->effect = type->init(self, call->args, call->args_size, frame);
+}
+
+/*
+ * Runs the init as a unit of its own. An init in a handler is a part of the
+ * handler's turn, and of the runtime call that makes the child. False: it faulted.
+ */
+static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *ending)
+{
+    bool is_outermost = shard->depth == 1;
+    tina__fault fault;
+    if (is_outermost)
+        tina__guard_turn(shard->guard);
+    else
+        tina__guard_set(&shard->guard->is_changing, false);
+    bool came_back = tina__trap_run(run_init, call, &fault);
+    if (!came_back && !tina__fault_is_isolates(shard, &fault))
+        tina__trap_throw(&fault);
+    if (!is_outermost)
+        tina__guard_set(&shard->guard->is_changing, true);
+    else if (came_back)
+        tina__guard_turn(shard->guard);
+    if (!came_back && !tina__fault_note(shard, call->frame, &fault))
+        tina__trap_throw(&fault);
+    if (!came_back)
+        *ending = (tina__ending){.end = tina__fault_end(&fault)};
+    return came_back;
+}
+
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size,
+                         tina__ending *ending)
 {
     tina_ctx *frame = frame_enter(shard, isolate);
-    tina__type *type = frame->type;
-    tina_effect effect = type->init(tina__isolate_self(type, tina__isolate_slot(type, isolate)), args, args_size, frame);
-    bool lives = tina__effect_apply(frame, effect, end);
+    init_call call = {.frame = frame, .args = args, .args_size = args_size};
+    bool lives = run_init_trapped(shard, &call, ending) && tina__effect_apply(frame, call.effect, ending);
     frame_leave(frame);
     if (lives)
         park(shard, isolate);
@@ -345,6 +411,11 @@ bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void 
 uint32_t tina__dispatch_resume(tina__shard *shard)
 {
     uint32_t count = 0;
+    shard->cursor = 0;
+    if (shard->has_exhausted) {
+        memset(shard->exhausted, 0, sizeof shard->exhausted);
+        shard->has_exhausted = false;
+    }
     uint32_t index = shard->yielded_head;
     shard->yielded_head = TINA__NONE;
     while (index != TINA__NONE) {
@@ -359,7 +430,7 @@ uint32_t tina__dispatch_resume(tina__shard *shard)
 
 void tina__dispatch_announce_shutdown(tina__shard *shard)
 {
-    for (uint32_t group = 0; group < TINA__GROUP_COUNT; group++) {
+    for (uint32_t group = 0; group < shard->p.group_count; group++) {
         uint32_t index = shard->p.groups[group].live_head;
         while (index != TINA__NONE) {
             tina__isolate *isolate = &shard->p.isolates[index];

@@ -13,13 +13,17 @@
 
 #include "core/shard.h"
 
-/* Runs what is ready, within the budgets. Returns how many handlers ran. */
+/* Runs what is ready, within the budgets. Goes on where a fault has stopped it. Returns how many isolates had their turn. */
 uint32_t tina__dispatch(tina__shard *shard);
 
-/* Runs an init in a frame of its own. False: it is to end; *end says how. */
-bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size, uint8_t *end);
+/* The handler that was running died of the fault: its isolate ends, or the shard is marked to. */
+void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault);
 
-/* Those that yielded in the last tick are ready in this one. Returns how many. */
+/* Runs an init in a frame of its own. False: it is to end; *ending says how. A fault that costs more than it is thrown on. */
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size,
+                         tina__ending *ending);
+
+/* A new tick: new budgets, and those that yielded in the last tick are ready in this one. Returns how many. */
 uint32_t tina__dispatch_resume(tina__shard *shard);
 
 /* Nothing is queued, not even slots whose isolates ended while they were. */
@@ -30,7 +34,5 @@ static inline bool tina__dispatch_is_quiet(const tina__shard *shard)
 
 /* Every live isolate gets the notice of the shutdown. */
 void tina__dispatch_announce_shutdown(tina__shard *shard);
-
-typedef enum tina__end { TINA__END_DONE, TINA__END_CRASH, TINA__END_STOPPED, TINA__END_SHARD } tina__end;
 
 #endif

@@ -49,14 +49,11 @@ tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payloa
     return (tina_effect){.kind = TINA__EFFECT_CRASH};
 }
 
-/* The tags of operations, known ones and not: a completion of any of them is taken for nothing else. */
-static bool is_io_tag(tina_tag tag) { return tag >= 0x10 && tag < 0x20; }
-
 tina_effect tina__effect_io(tina_ctx *frame, const tina_op *op)
 {
     if (op->kind == TINA_IO_CLOSE)
         return (tina_effect){.kind = TINA__EFFECT_CLOSE, .argument = op->fd.bits};
-    if (!is_io_tag(op->kind)) {
+    if (!tina__tag_is_io(op->kind)) {
         tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: tina_io with kind %u, which is no operation",
                   op->kind);
         return (tina_effect){.kind = TINA__EFFECT_CRASH};
@@ -101,19 +98,19 @@ static tina__stage *find_stage(tina_ctx *frame, tina_effect effect)
     return stage->sequence == effect.argument ? stage : NULL;
 }
 
-static bool crash_for(tina_ctx *frame, const char *why, uint8_t *end)
+static bool crash_for(tina_ctx *frame, const char *why, tina__ending *ending)
 {
     tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: %s", why);
     tina__count(frame->shard, crashes);
-    *end = TINA__END_CRASH;
+    *ending = (tina__ending){.end = TINA_END_CRASH};
     return false;
 }
 
-static bool apply_call(tina_ctx *frame, tina_effect effect, uint8_t *end)
+static bool apply_call(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     tina__stage *stage = find_stage(frame, effect);
     if (stage == NULL)
-        return crash_for(frame, "it returned a call that was made in another handler call", end);
+        return crash_for(frame, "it returned a call that was made in another handler call", ending);
     const tina_message *message = &stage->message;
     uint32_t slot;
     tina_status status = tina__call_start(frame->shard, frame->isolate, message->destination, message->tag, message->payload,
@@ -127,13 +124,13 @@ static bool apply_call(tina_ctx *frame, tina_effect effect, uint8_t *end)
     return true;
 }
 
-static bool apply_reply(tina_ctx *frame, tina_effect effect, uint8_t *end)
+static bool apply_reply(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     tina__stage *stage = find_stage(frame, effect);
     if (stage == NULL)
-        return crash_for(frame, "it returned a reply that was made in another handler call", end);
+        return crash_for(frame, "it returned a reply that was made in another handler call", ending);
     if (frame->message == NULL || !tina_is_call(frame->message))
-        return crash_for(frame, "it replied to a message that is no call", end);
+        return crash_for(frame, "it replied to a message that is no call", ending);
     const tina_message *message = &stage->message;
     /* Stale: the caller has given up, and was told. */
     tina_ignore(tina__call_reply(frame->shard, frame->isolate, tina_message_caller(frame->message), message->tag,
@@ -142,12 +139,12 @@ static bool apply_reply(tina_ctx *frame, tina_effect effect, uint8_t *end)
     return true;
 }
 
-static bool apply_io(tina_ctx *frame, tina_effect effect, uint8_t *end)
+static bool apply_io(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     tina__shard *shard = frame->shard;
     uint32_t index = tina__operation_unstage(frame, effect.argument);
     if (index == TINA__NONE)
-        return crash_for(frame, "it returned an operation that was made in another handler call", end);
+        return crash_for(frame, "it returned an operation that was made in another handler call", ending);
     tina__operation *operation = &shard->p.operations[index];
     uint64_t fd = operation->request.token;
     tina_tag kind = operation->kind;
@@ -171,24 +168,24 @@ static bool apply_close(tina_ctx *frame, uint64_t fd)
     return true;
 }
 
-bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, uint8_t *end)
+bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     tina__isolate *isolate = frame->isolate;
     switch (effect.kind) {
-    case TINA__EFFECT_CALL: return apply_call(frame, effect, end);
-    case TINA__EFFECT_REPLY: return apply_reply(frame, effect, end);
-    case TINA__EFFECT_IO: return apply_io(frame, effect, end);
+    case TINA__EFFECT_CALL: return apply_call(frame, effect, ending);
+    case TINA__EFFECT_REPLY: return apply_reply(frame, effect, ending);
+    case TINA__EFFECT_IO: return apply_io(frame, effect, ending);
     case TINA__EFFECT_CLOSE: return apply_close(frame, effect.argument);
     case TINA__EFFECT_YIELD: isolate->state = TINA__ISOLATE_YIELDED; return true;
     case TINA__EFFECT_REFUSED:
         park_refused(frame, (tina_status)effect.reason, effect.reserved, effect.argument);
         return true;
-    case TINA__EFFECT_DONE: *end = TINA__END_DONE; return false;
+    case TINA__EFFECT_DONE: *ending = (tina__ending){.end = TINA_END_DONE}; return false;
     case TINA__EFFECT_CRASH:
         tina__log(frame->shard, isolate, TINA_LOG_WARN, "crashed, reason %u", effect.reason);
         tina__count(frame->shard, crashes);
-        *end = TINA__END_CRASH;
+        *ending = (tina__ending){.end = TINA_END_CRASH, .reason = effect.reason};
         return false;
-    default: return crash_for(frame, "its handler returned no effect", end);
+    default: return crash_for(frame, "its handler returned no effect", ending);
     }
 }

@@ -28,13 +28,13 @@ tina_effect tina__effect_call(tina_ctx *frame, tina_handle to, tina_tag tag, con
 tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payload, size_t size);
 tina_effect tina__effect_io(tina_ctx *frame, const tina_op *op);
 
-/* Carries it out for the frame's isolate. False: the isolate is to end; *end says how. */
-bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, uint8_t *end);
+/* Carries it out for the frame's isolate. False: the isolate is to end; *ending says how. */
+bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending *ending);
 
-static inline bool tina__effect_apply(tina_ctx *frame, tina_effect effect, uint8_t *end)
+static inline bool tina__effect_apply(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     if (__builtin_expect(effect.kind != TINA__EFFECT_RECEIVE, 0))
-        return tina__effect_apply_other(frame, effect, end);
+        return tina__effect_apply_other(frame, effect, ending);
     frame->isolate->state = TINA__ISOLATE_RECEIVING; /* nearly always, and nothing else to do */
     return true;
 }

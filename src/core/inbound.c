@@ -2,6 +2,7 @@
 
 #include "core/call.h"
 #include "core/mailbox.h"
+#include "core/peer.h"
 #include "core/route.h"
 #include "core/stats.h"
 
@@ -9,8 +10,12 @@ void tina__inbound_listen(tina__shard *shard)
 {
     for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
         shard->pending[word] |= tina__doorbell_take(&shard->public->bell, word);
-    /* The control bit only wakes: what it is about is looked at in every tick. */
-    shard->pending[TINA__DOORBELL_CONTROL / 64] &= ~(1ull << (TINA__DOORBELL_CONTROL % 64));
+    /* Most of what the control bit is about is looked at in every tick. */
+    uint64_t control = 1ull << (TINA__DOORBELL_CONTROL % 64);
+    bool is_rung = (shard->pending[TINA__DOORBELL_CONTROL / 64] & control) != 0;
+    shard->pending[TINA__DOORBELL_CONTROL / 64] &= ~control;
+    if (is_rung)
+        tina__peers_look(shard);
 }
 
 /* Would a full receiver have room soon? It is about to run, or, where the pool is empty, somebody is. */
@@ -21,8 +26,15 @@ static bool is_worth_waiting(const tina__shard *shard, const tina__isolate *rece
     return shard->ready_summary != 0;
 }
 
+static void trace_refusal(tina__shard *shard, const tina_message *message, tina_status status)
+{
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_ARRIVED, message->destination, message->tag, (uint16_t)status,
+                    message->source.bits);
+}
+
 static void refuse(tina__shard *shard, tina__peer *peer, const tina_message *message, tina_status status)
 {
+    trace_refusal(shard, message, status);
     switch (status) {
     case TINA_MAILBOX_FULL: tina__count(shard, arrived_full); break;
     case TINA_POOL_EXHAUSTED: tina__count(shard, arrived_exhausted); break;
@@ -57,9 +69,25 @@ static bool deliver(tina__shard *shard, tina__peer *peer, const tina_message *me
     return true;
 }
 
-/* False: the message is to stay where it is. */
-static bool take_message(tina__shard *shard, tina__peer *peer, const tina_message *message)
+/* What one life asked of another means nothing to the next. */
+static void drop(tina__shard *shard, const tina_message *message)
 {
+    if ((message->flags & TINA__MESSAGE_COUNTED) == 0)
+        return;
+    trace_refusal(shard, message, TINA_STALE_HANDLE);
+    tina__count(shard, arrived_stale);
+    if (message->flags & TINA__MESSAGE_ANSWER)
+        tina__count(shard, replies_late);
+}
+
+/* False: the message is to stay where it is. */
+static bool take_message(tina__shard *shard, tina__peer *peer, const tina_message *message, bool may_stall)
+{
+    uint32_t of_a_life = TINA__MESSAGE_CALL | TINA__MESSAGE_ANSWER | TINA__MESSAGE_WITHDRAWN | TINA__MESSAGE_WATCH;
+    if (peer->is_estranged && (message->flags & of_a_life) != 0) {
+        drop(shard, message);
+        return true;
+    }
     if (message->flags & TINA__MESSAGE_ANSWER) {
         tina__call_answered(shard, peer, message);
         return true;
@@ -68,17 +96,32 @@ static bool take_message(tina__shard *shard, tina__peer *peer, const tina_messag
         tina__call_withdrawn(shard, peer, message);
         return true;
     }
+    if (message->flags & TINA__MESSAGE_WATCH) {
+        tina__call_watched(shard, peer, message);
+        return true;
+    }
     if (message->tag == TINA__TAG_VOID)
         return true;
-    return deliver(shard, peer, message, peer->stalled < TINA__STALL_TICKS_MAX);
+    return deliver(shard, peer, message, may_stall && peer->stalled < TINA__STALL_TICKS_MAX);
+}
+
+/* The next message, or NULL. The last one before the fence was the last of the old time. */
+static const tina_message *next_message(tina__shard *shard, tina__peer *peer)
+{
+    const tina_message *message = tina__spsc_peek(peer->in);
+    if (peer->is_estranged) {
+        uint32_t life = atomic_load_explicit(&shard->public->life, memory_order_relaxed); /* our own word */
+        peer->is_estranged = !tina__spsc_is_past_fence(peer->in, life);
+    }
+    return message;
 }
 
 /* True: nothing is left in it. */
-static bool drain_channel(tina__shard *shard, tina__peer *peer, uint32_t *count)
+static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, uint32_t *count)
 {
     const tina_message *message;
-    while ((message = tina__spsc_peek(peer->in)) != NULL) {
-        if (!take_message(shard, peer, message))
+    while ((message = next_message(shard, peer)) != NULL) {
+        if (!take_message(shard, peer, message, may_stall))
             break;
         if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
             tina__count(shard, received_remote);
@@ -124,7 +167,7 @@ uint32_t tina__inbound_drain(tina__shard *shard)
         for (uint64_t bits = shard->pending[word]; bits != 0; bits &= bits - 1) {
             uint32_t bit = word * 64 + tina__lowest_bit(bits);
             bool is_drained = bit == TINA__DOORBELL_INBOX ? drain_inbox(shard, &count)
-                                                          : drain_channel(shard, &shard->p.peers[bit], &count);
+                                                          : drain_channel(shard, &shard->p.peers[bit], true, &count);
             if (is_drained)
                 shard->pending[word] &= ~(1ull << (bit % 64));
             else
@@ -132,4 +175,10 @@ uint32_t tina__inbound_drain(tina__shard *shard)
         }
     }
     return count;
+}
+
+void tina__inbound_take(tina__shard *shard, uint32_t from_shard)
+{
+    uint32_t count = 0;
+    (void)drain_channel(shard, &shard->p.peers[from_shard], false, &count);
 }

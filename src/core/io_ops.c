@@ -4,6 +4,7 @@
 #include "core/reactor.h"
 #include "core/stats.h"
 
+#include <errno.h>
 #include <string.h>
 
 static bool is_over_at_once(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion)
@@ -144,6 +145,29 @@ static tina_status copy_parts(const tina_op *op, tina__operation *operation)
     return operation->size == 0 ? TINA_INVALID : TINA_OK;
 }
 
+typedef struct chunk {
+    tina__shard *shard;
+    tina__operation *operation;
+} chunk;
+
+static void copy_chunk(void *argument)
+{
+    chunk *next = argument;
+    send_next_chunk(next->shard, next->operation);
+}
+
+/*
+ * A later chunk comes from the isolate's memory while it is parked. Where that
+ * memory is gone by now, which costs nobody but this operation, the trap says so.
+ */
+static bool send_later_chunk(tina__shard *shard, tina__operation *operation)
+{
+    chunk next = {shard, operation};
+    tina__fault fault;
+    operation->is_unreadable = !tina__trap_run(copy_chunk, &next, &fault);
+    return !operation->is_unreadable;
+}
+
 /* Is it what the message that is being handled has brought? Then its buffer can be sent as it is. */
 static bool is_received_data(const tina_ctx *frame, const tina__operation *operation, uint32_t *buffer)
 {
@@ -196,7 +220,7 @@ static bool send_advance(tina__shard *shard, tina__operation *operation, const t
         operation->request.size -= completion->size;
     } else {
         tina__assert(operation->part < operation->part_count);
-        send_next_chunk(shard, operation);
+        return send_later_chunk(shard, operation);
     }
     return true;
 }
@@ -210,6 +234,10 @@ static void send_finish(tina__shard *shard, tina__operation *operation, const ti
     result->size = operation->progress;
     if (completion->status == TINA_BUSY) /* it was one that must not wait */
         result->status = TINA_POOL_EXHAUSTED;
+    if (operation->is_unreadable) {
+        result->status = TINA_INVALID;
+        result->os_error = EFAULT;
+    }
 }
 
 /* ---- The table ---------------------------------------------------------------------------------- */

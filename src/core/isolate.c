@@ -1,11 +1,14 @@
 #include "core/isolate.h"
 
 #include "core/call.h"
+#include "core/damage.h"
 #include "core/dispatch.h"
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/mailbox.h"
 #include "core/reactor.h"
 #include "core/stats.h"
+#include "core/supervise.h"
 #include "core/timers.h"
 #include "core/transfer.h"
 
@@ -56,12 +59,26 @@ static void live_unlink(tina__shard *shard, tina__isolate *isolate)
 
 /* ---- Beginning ---------------------------------------------------------------------- */
 
+/* Looked for wherever a slot changes hands. What is found costs the shard, after this handler. */
+static void look_for_damage(tina__shard *shard, const tina__type *type, uint32_t slot, const char *when)
+{
+    const char *damage = tina__damage_around(type, slot);
+    if (damage == NULL || shard->wipe != TINA__WIPE_NOT)
+        return;
+    tina__log(shard, &type->isolates[slot], TINA_LOG_ERROR, "found %s: %s", when, damage);
+    tina__fault_wipe(shard, TINA__WIPE_DAMAGE);
+}
+
 static tina__isolate *take_slot(tina__shard *shard, const tina__start *start)
 {
     tina__type *type = &shard->p.types[start->type];
+    uint32_t fresh = type->pool.fresh;
     uint32_t slot = tina__pool_take(&type->pool);
     if (slot == TINA__NONE)
         return NULL;
+    if (slot == fresh)
+        tina__damage_paint(type, slot);
+    look_for_damage(shard, type, slot, "when it was to begin");
     tina__isolate *isolate = &type->isolates[slot];
     uint32_t generation = isolate->generation == 0 ? 1 : isolate->generation;
     *isolate = (tina__isolate){
@@ -81,11 +98,23 @@ static tina__isolate *take_slot(tina__shard *shard, const tina__start *start)
         .child = start->child,
     };
     memset(tina__isolate_self(type, slot), 0, type->size);
+    if (type->working_size != 0)
+        *tina__isolate_working(type, slot) = 0; /* here, not at the end: a wipe ends nobody one by one */
     return isolate;
+}
+
+/* The init did not make it: what it was handed is its parent's again. */
+static void end_unborn(tina__shard *shard, const tina__start *start, tina__isolate *isolate, tina__ending ending)
+{
+    tina__isolate *parent = tina__isolate_find(shard, start->parent);
+    if (start->fd != 0 && parent != NULL)
+        tina__descriptor_return(shard, start->fd, start->halves, isolate, parent);
+    tina__isolate_end(shard, isolate, ending.end, ending.reason);
 }
 
 tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, tina__isolate **started, uint8_t *end)
 {
+    tina__ending ending;
     tina__isolate *isolate = take_slot(shard, start);
     if (isolate == NULL)
         return TINA_ARENA_FULL;
@@ -95,13 +124,14 @@ tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, ti
         shard->p.children[start->child].isolate = tina__isolate_index(shard, isolate);
     if (start->fd != 0)
         tina__descriptor_move(shard, start->fd, start->halves, isolate);
-    if (!tina__dispatch_init(shard, isolate, start->args, start->args_size, end)) {
-        tina__isolate *parent = tina__isolate_find(shard, start->parent);
-        if (start->fd != 0 && parent != NULL)
-            tina__descriptor_return(shard, start->fd, start->halves, isolate, parent);
-        tina__isolate_end(shard, isolate);
+    tina_handle self = tina__isolate_handle(shard, isolate);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_INIT, self, 0, 0, start->parent.bits);
+    if (!tina__dispatch_init(shard, isolate, start->args, start->args_size, &ending)) {
+        *end = ending.end;
+        end_unborn(shard, start, isolate, ending);
         return TINA_INIT_FAILED;
     }
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_UP, self, 0, 0, 0);
     if (shard->state == TINA_SHARD_DRAINING)
         isolate->flags |= TINA__ISOLATE_SHUTDOWN;
     tina__isolate_notify(shard, isolate);
@@ -125,10 +155,12 @@ static void end_awaited(tina__shard *shard, const tina__isolate *isolate)
     }
 }
 
-void tina__isolate_end(tina__shard *shard, tina__isolate *isolate)
+void tina__isolate_end(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
 {
     tina__type *type = &shard->p.types[isolate->type];
     tina__assert(isolate->state != TINA__ISOLATE_FREE);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_END, tina__isolate_handle(shard, isolate), end, reason, 0);
+    look_for_damage(shard, type, tina__isolate_slot(type, isolate), "when it ended");
     end_awaited(shard, isolate);
     isolate->state = TINA__ISOLATE_FREE;
     isolate->generation = tina__generation_next(isolate->generation);
@@ -136,13 +168,11 @@ void tina__isolate_end(tina__shard *shard, tina__isolate *isolate)
     tina__operations_end(shard, isolate);
     tina__descriptors_end(shard, isolate);
     tina__timers_end(shard, isolate);
-    tina__owed_end(shard, isolate);
+    tina__owed_end(shard, isolate, end, reason);
     tina__transfers_end(shard, isolate);
     live_unlink(shard, isolate);
     if (isolate->child != TINA__NONE)
         shard->p.children[isolate->child].isolate = TINA__NONE;
-    if (type->working_size != 0)
-        *tina__isolate_working(type, tina__isolate_slot(type, isolate)) = 0;
     tina__count(shard, exits);
     if (isolate->flags & TINA__ISOLATE_QUEUED) {
         isolate->flags = TINA__ISOLATE_QUEUED | TINA__ISOLATE_DEAD;
@@ -150,4 +180,13 @@ void tina__isolate_end(tina__shard *shard, tina__isolate *isolate)
     }
     isolate->flags = 0;
     tina__pool_give(&type->pool, tina__isolate_slot(type, isolate));
+}
+
+void tina__isolate_exit(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
+{
+    uint32_t child = isolate->child;
+    uint16_t group = isolate->group;
+    bool is_stopped = (isolate->flags & TINA__ISOLATE_STOPPED) != 0;
+    tina__isolate_end(shard, isolate, end, reason);
+    tina__supervise_exit(shard, child, group, end, is_stopped);
 }

@@ -37,6 +37,7 @@ enum {
     TINA__ISOLATE_SHUTDOWN = 4, /* the notice of the shutdown is due */
     TINA__ISOLATE_REPEATS = 16, /* was told of a refusal while the notice of the shutdown was due */
     TINA__ISOLATE_DEAD = 8,     /* ended while it was queued: the slot is given back when the queue reaches it */
+    TINA__ISOLATE_STOPPED = 32, /* asked to end by tina_stop_child: it is not restarted */
 };
 
 typedef struct tina__isolate {
@@ -52,9 +53,9 @@ typedef struct tina__isolate {
     uint32_t operations;  /* list of all its operations */
     uint32_t done_tail;   /* finished ones, a ring linked by done_next; the tail's next is the first */
     uint32_t descriptors; /* list of the halves it owns */
-    uint32_t timers;      /* list of its timers and calls under way */
+    uint32_t timers;      /* list of its timers, calls under way and watches */
     uint32_t awaited;
-    uint32_t owed;                     /* list of the calls it has not answered */
+    uint32_t owed;                     /* list of the calls it has not answered, and of those who watch it */
     uint32_t transfers;                /* list of those it is writing */
     uint32_t child;                    /* index in the shard's children, or NONE */
     uint32_t live_next, live_previous; /* its group's isolates, in the order in which they were started */
@@ -74,6 +75,7 @@ typedef struct tina__type {
     uint32_t first; /* index of slot 0 among all the shard's isolates */
     uint32_t mailbox_capacity;
     uint8_t id;
+    uint8_t containment; /* tina_containment */
 
     uint32_t scratch_max;
     uint32_t working_size;
@@ -86,8 +88,8 @@ typedef struct tina__type {
     const char *name;
 } tina__type;
 
-#define TINA__RED_ZONE       16        /* bytes behind each isolate's struct */
-#define TINA__WORKING_HEADER 16        /* bytes before each isolate's working memory: how much of it is in use */
+#define TINA__RED_ZONE       16 /* bytes at least behind each isolate's struct */
+#define TINA__WORKING_HEADER 16 /* bytes before each isolate's working memory: a red zone, and how much of it is in use */
 #define TINA__REFUSED_NO_FD  0xFFFFFFu /* REFUSED: in place of a descriptor's index */
 
 static inline uint32_t tina__isolate_slot(const tina__type *type, const tina__isolate *isolate)
@@ -97,10 +99,18 @@ static inline uint32_t tina__isolate_slot(const tina__type *type, const tina__is
 
 static inline void *tina__isolate_self(const tina__type *type, uint32_t slot) { return type->structs + type->stride * slot; }
 
+/* How much of its working memory is in use. The memory begins behind this word. */
 static inline uint32_t *tina__isolate_working(const tina__type *type, uint32_t slot)
 {
-    return (uint32_t *)(void *)(type->working + type->working_stride * slot);
+    uint8_t *header = type->working + type->working_stride * slot;
+    return (uint32_t *)(void *)(header + TINA__WORKING_HEADER) - 1;
 }
+
+/* How an isolate ended. */
+typedef struct tina__ending {
+    uint8_t end; /* tina_end */
+    uint8_t reason;
+} tina__ending;
 
 typedef struct tina__start {
     const void *args;
@@ -122,8 +132,12 @@ tina_status tina__isolate_start(struct tina__shard *shard, const tina__start *st
 
 /*
  * The end of an isolate: all that it holds is given back, or left with the
- * runtime until the kernel is done with it. Its slot is free, unless it is queued.
+ * runtime until the kernel is done with it; who watched it is told the end
+ * (tina_end) and reason. Its slot is free, unless it is queued.
  */
-void tina__isolate_end(struct tina__shard *shard, tina__isolate *isolate);
+void tina__isolate_end(struct tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason);
+
+/* The same, and its supervisor learns of it. Not while it runs. */
+void tina__isolate_exit(struct tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason);
 
 #endif

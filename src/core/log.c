@@ -2,10 +2,11 @@
 
 #include "core/stats.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-void tina__log_arguments(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format,
-                         va_list arguments)
+void tina__log_text(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *text, size_t size)
 {
     if (!shard->shared->has_log) {
         tina__count(shard, log_dropped);
@@ -17,10 +18,10 @@ void tina__log_arguments(tina__shard *shard, const tina__isolate *isolate, tina_
         const tina__type *type = &shard->p.types[isolate->type];
         start = snprintf(line, sizeof line, "%s/%u: ", type->name, tina__isolate_slot(type, isolate));
     }
-    int more = vsnprintf(line + start, sizeof line - (size_t)start, format, arguments);
-    uint32_t length = (uint32_t)start + (more < 0 ? 0 : (uint32_t)more);
-    length = tina__min_u32(length, sizeof line - 1);
-    if (tina__log_ring_write(shard->p.log, (uint8_t)level, line, length))
+    size_t room = sizeof line - (size_t)start - 1;
+    size_t taken = size < room ? size : room;
+    memcpy(line + start, text, taken);
+    if (tina__log_ring_write(shard->p.log, (uint8_t)level, line, (uint32_t)((size_t)start + taken)))
         shard->log_written++;
     else
         tina__count(shard, log_dropped);
@@ -28,10 +29,12 @@ void tina__log_arguments(tina__shard *shard, const tina__isolate *isolate, tina_
 
 void tina__log(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format, ...)
 {
+    char text[TINA_LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    tina__log_arguments(shard, isolate, level, format, arguments);
+    int size = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    tina__log_text(shard, isolate, level, text, size < 0 ? 0 : tina__min_u32((uint32_t)size, sizeof text - 1));
 }
 
 void tina__log_flush(tina__shard *shard)

@@ -8,13 +8,10 @@
 
 #include "core/shard.h"
 
-#include <stdarg.h>
-
 /* isolate: whose line it is, named in front; NULL: the shard's own. */
 void tina__log(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format, ...)
     TINA_PRINTF(4, 5);
-void tina__log_arguments(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *format,
-                         va_list arguments);
+void tina__log_text(tina__shard *shard, const tina__isolate *isolate, tina_level level, const char *text, size_t size);
 
 /* Wakes the helper if there are new lines. */
 void tina__log_flush(tina__shard *shard);

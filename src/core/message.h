@@ -2,9 +2,9 @@
  * What the runtime keeps in a message, and where messages lie.
  *
  * A shard's mail is one array: message_count messages that sends take from a
- * pool, then a slot for each timer or call. The link of a mailbox is an index in
- * it, so an expired timer and the answer to a call are mail without taking a
- * message: they can't be starved.
+ * pool, then a slot for each timer or call, then one for each watch. The link of a
+ * mailbox is an index in it, so an expired timer, the answer to a call and the
+ * notice of an end are mail without taking a message: they can't be starved.
  */
 #ifndef TINA__CORE_MESSAGE_H
 #define TINA__CORE_MESSAGE_H
@@ -18,7 +18,11 @@ enum {                              /* message.flags */
        TINA__MESSAGE_CALL = 2,      /* wants an answer */
        TINA__MESSAGE_ANSWER = 4,    /* in a channel: belongs into the caller's slot */
        TINA__MESSAGE_WITHDRAWN = 8, /* in a channel: the call timed out, its place is wanted back */
+       TINA__MESSAGE_WATCH = 16,    /* in a channel: wants to know of its receiver's end */
 };
+
+/* The tags of operations, known ones and not: a completion of any of them is taken for nothing else. */
+static inline bool tina__tag_is_io(tina_tag tag) { return tag >= 0x10 && tag < 0x20; }
 
 #define TINA__TAG_VOID 0 /* in a channel: begun and not committed */
 
@@ -29,9 +33,12 @@ typedef enum tina__timer_use { /* message.reserved of a timer slot */
                                TINA__TIMER_CALL,   /* until its answer or its failure is mail */
                                TINA__TIMER_ANSWER, /* is mail, or being handled */
                                TINA__TIMER_ENDING, /* being handled for the last time */
+                               TINA__TIMER_GRACE,  /* until its owner, which was asked to end, is ended */
+                               TINA__TIMER_WATCH,  /* a watch, until its notice is mail */
+                               TINA__TIMER_DOWN,   /* its notice is mail */
 } tina__timer_use;
 
-/* A timer or a call: a message whose payload holds the book-keeping until it becomes mail. */
+/* A timer, a call or a watch: a message whose payload holds the book-keeping until it becomes mail. */
 typedef struct tina__timer_slot {
     tina_handle source;
     tina_handle destination;
@@ -43,18 +50,26 @@ typedef struct tina__timer_slot {
     uint16_t use; /* tina__timer_use */
     tina__timer_node node;
     uint64_t period_ns;
-    tina_handle target;      /* a call's */
-    uint32_t next, previous; /* the owner's timers */
-    uint32_t isolate;        /* the owner */
-    uint32_t place;          /* a remote call's, in the peer's table */
-    uint32_t mail_previous;  /* in the mailbox: what stands before it, unless it is the first */
-    bool is_queued;          /* in the mailbox */
-    uint8_t unused[27];
+    tina_handle target;                    /* a call's or a watch's */
+    uint32_t next, previous;               /* the owner's timers */
+    uint32_t isolate;                      /* the owner */
+    uint32_t place;                        /* a remote call's or watch's, in the peer's table */
+    uint32_t mail_previous;                /* in the mailbox: what stands before it, unless it is the first */
+    uint32_t bucket_next, bucket_previous; /* a watch's */
+    uint32_t life;                         /* DOWN: with which life of the target's shard it came; 0: with none */
+    tina_tag notice;                       /* DOWN: what the slot becomes when that is handled; 0: nothing */
+    bool is_queued;                        /* in the mailbox */
+    uint8_t unused[13];
 } tina__timer_slot;
 TINA_STATIC_ASSERT(sizeof(tina__timer_slot) == sizeof(tina_message), "a timer is a message");
 TINA_STATIC_ASSERT(offsetof(tina__timer_slot, use) == offsetof(tina_message, reserved), "the headers are the same");
 TINA_STATIC_ASSERT(offsetof(tina__timer_slot, node) == offsetof(tina_message, payload), "the payload holds the rest");
 
-typedef enum tina__timer_kind { TINA__NODE_TIMER, TINA__NODE_OPERATION } tina__timer_kind; /* tina__timer_node.kind */
+typedef enum tina__timer_kind { /* tina__timer_node.kind: whose it is; owner is its index */
+                                TINA__NODE_TIMER,
+                                TINA__NODE_OPERATION,
+                                TINA__NODE_CHILD, /* a record that backs off */
+                                TINA__NODE_GROUP, /* a group that does */
+} tina__timer_kind;
 
 #endif

@@ -46,12 +46,13 @@ typedef struct tina__operation {
     uint32_t descriptor;
     uint32_t buffer;   /* held, or NONE */
     uint32_t accepted; /* the descriptor kept for what an accept brings, or NONE */
-    uint32_t child;    /* whose end waits for this one, or NONE */
+    uint32_t holder;   /* who waits until it is over, see core/supervise.h; or NONE */
     uint16_t stop;     /* tina_status that a cancelled completion gets; 0: not cancelled */
     tina_tag kind;
     uint8_t state;      /* tina__operation_state */
     uint8_t part_count; /* of parts; 0: everything is in the buffer */
     uint8_t part;
+    bool is_unreadable; /* send: the rest's memory is gone */
     uint64_t part_offset;
     union {
         tina_address address;             /* connect: to where; accept: from where */
@@ -71,17 +72,18 @@ typedef enum tina__descriptor_state {
 typedef struct tina__descriptor {
     uint32_t generation;
     int32_t os_fd;
+    int32_t os_fd_check; /* ~os_fd, where it is open: a wipe, whose memory may be damaged, closes nothing else */
     /* By half. One whose owner has gone is over when nothing is under way in it. */
     uint32_t owner[2];             /* isolate, or NONE */
     uint32_t next[2], previous[2]; /* the owner's halves: 2 x index + half */
     uint32_t operation[2];         /* under way, or NONE */
     tina_handle closer[2];         /* who waits for the close of what it had, or none */
     uint32_t done_next[2];
-    uint64_t user[2]; /* of a started close */
-    uint32_t link;    /* the pool's */
-    uint32_t child;   /* whose end waits for this one, or NONE */
-    uint8_t state;    /* tina__descriptor_state */
-    uint8_t told;     /* halves whose closer has its completion */
+    uint64_t user[2];   /* of a started close */
+    uint32_t link;      /* the pool's */
+    uint32_t holder[2]; /* by the first half that was let go: who waits until it is over, or NONE */
+    uint8_t state;      /* tina__descriptor_state */
+    uint8_t told;       /* halves whose closer has its completion */
     uint8_t unused[6];
 } tina__descriptor;
 

@@ -60,10 +60,11 @@ tina_status tina__operation_make(tina_ctx *frame, const tina_op *op, uint32_t *i
     operation->stop = TINA_OK;
     operation->buffer = TINA__NONE;
     operation->accepted = TINA__NONE;
-    operation->child = TINA__NONE;
+    operation->holder = TINA__NONE;
     operation->part = 0;
     operation->part_count = 0;
     operation->part_offset = 0;
+    operation->is_unreadable = false;
     tina_status status = row->make(frame, op, operation);
     if (status != TINA_OK)
         give_back(shard, operation);
@@ -296,7 +297,7 @@ static void finish(tina__shard *shard, tina__operation *operation, const tina__i
     shard->operations_under_way--;
     count_completion(shard, (tina_status)result.status);
     uint32_t descriptor = operation->descriptor;
-    uint32_t child = operation->child;
+    uint32_t holder = operation->holder;
     if (owner != NULL) {
         write_message(shard, operation, &result);
         deliver(shard, operation);
@@ -305,7 +306,7 @@ static void finish(tina__shard *shard, tina__operation *operation, const tina__i
         give_back(shard, operation);
     }
     tina__descriptor_settle(shard, descriptor);
-    tina__supervise_release(shard, child);
+    tina__supervise_release(shard, holder);
 }
 
 static void complete(tina__shard *shard, const tina__io_completion *completion)
@@ -402,8 +403,8 @@ void tina__operations_end(tina__shard *shard, tina__isolate *isolate)
             continue;
         }
         unlink_operation(shard, operation);
-        operation->child = isolate->child;
-        tina__supervise_hold(shard, isolate->child);
+        operation->holder = tina__supervise_holder(shard, isolate);
+        tina__supervise_hold(shard, operation->holder);
         tina__operation_cancel(shard, index, TINA_CANCELLED);
     }
 }
@@ -414,15 +415,14 @@ uint32_t tina__reactor_collect(tina__shard *shard)
 {
     if (shard->api == NULL)
         return 0;
-    tina__io_completion completions[TINA__COLLECT_MAX];
     uint32_t total = 0;
-    uint32_t count;
     do {
-        count = shard->api->collect(shard->backend, completions, TINA__COLLECT_MAX);
-        for (uint32_t i = 0; i < count; i++)
-            complete(shard, &completions[i]);
-        total += count;
-    } while (count == TINA__COLLECT_MAX && total < shard->p.operation_count);
+        shard->collected_done = 0;
+        shard->collected_count = shard->api->collect(shard->backend, shard->collected, TINA__COLLECT_MAX);
+        while (shard->collected_done < shard->collected_count)
+            complete(shard, &shard->collected[shard->collected_done++]);
+        total += shard->collected_count;
+    } while (shard->collected_count == TINA__COLLECT_MAX && total < shard->p.operation_count);
     return total;
 }
 

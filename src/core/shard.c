@@ -3,6 +3,7 @@
 #include "core/buffers.h"
 #include "core/call.h"
 #include "core/dispatch.h"
+#include "core/fault.h"
 #include "core/inbound.h"
 #include "core/invariant.h"
 #include "core/log.h"
@@ -34,6 +35,8 @@ static void init_pools(tina__shard *shard)
     tina__pool_init(&shard->messages, p->mail, sizeof(tina_message), offsetof(tina_message, link), p->message_count, 0);
     tina__pool_init(&shard->timers, p->mail + p->message_count, sizeof(tina__timer_slot), offsetof(tina__timer_slot, link),
                     p->timer_count, REUSE_DISTANCE);
+    tina__pool_init(&shard->watches, p->mail + p->message_count + p->timer_count, sizeof(tina__timer_slot),
+                    offsetof(tina__timer_slot, link), p->watch_count, REUSE_DISTANCE);
     tina__pool_init(&shard->operations, p->operations, sizeof(tina__operation), offsetof(tina__operation, link),
                     p->operation_count, REUSE_DISTANCE);
     tina__pool_init(&shard->descriptors, p->descriptors, sizeof(tina__descriptor), offsetof(tina__descriptor, link),
@@ -48,12 +51,12 @@ static void init_pools(tina__shard *shard)
 /* The records behind the static children's are for spawned ones. */
 static void init_children(tina__shard *shard)
 {
-    uint32_t static_count = shard->p.groups[TINA__GROUP_ROOT].static_count;
+    uint32_t static_count = shard->p.static_child_count;
     tina__pool_init(&shard->child_pool, shard->p.children, sizeof(tina__child_record), offsetof(tina__child_record, link),
                     shard->p.child_count, 0);
     for (uint32_t i = 0; i < static_count; i++)
         (void)tina__pool_take(&shard->child_pool);
-    for (uint32_t i = 0; i < TINA__GROUP_COUNT; i++) {
+    for (uint32_t i = 0; i < shard->p.group_count; i++) {
         shard->p.groups[i].live_head = TINA__NONE;
         shard->p.groups[i].live_tail = TINA__NONE;
     }
@@ -76,6 +79,7 @@ static void init_limits(tina__shard *shard)
     tina_stats *stats = &shard->stats;
     stats->messages.limit = shard->p.message_count;
     stats->timers.limit = shard->p.timer_count;
+    stats->watches.limit = shard->p.watch_count;
     stats->ops.limit = shard->p.operation_count;
     stats->buffers.limit = shard->p.buffer_count;
     stats->fds.limit = shard->p.descriptor_count;
@@ -89,13 +93,14 @@ void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, cons
     shard->id = id;
     shard->shared = shared;
     shard->public = &shared->shards[id];
+    shard->guard = &shard->public->guard;
     shard->now_ns = now_ns;
     shard->yielded_head = TINA__NONE;
     shard->starved_head = TINA__NONE;
     shard->starved_tail = TINA__NONE;
-    shard->restart_head = TINA__NONE;
     shard->submit_tail = &shard->submit_head;
     shard->drain_deadline_ns = TINA_NONE_NS;
+    shard->revive_seen = atomic_load_explicit(&shared->revive, memory_order_relaxed);
     init_types(shard);
     init_pools(shard);
     init_children(shard);
@@ -115,15 +120,17 @@ void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__
 
 void tina__shard_set_state(tina__shard *shard, tina_shard_state state)
 {
+    tina_handle nobody = {0};
     shard->state = (uint8_t)state;
-    /* relaxed: peers use it to refuse early; what they send nevertheless is counted on arrival. */
-    atomic_store_explicit(&shard->public->state, (uint8_t)state, memory_order_relaxed);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_STATE, nobody, (uint16_t)state, 0, 0);
+    /* release, with tina__peers_look: who sees a new life and then this sees the state that goes with the life. Where
+     * peers only refuse early it would not matter: what they send nevertheless is counted on arrival. */
+    atomic_store_explicit(&shard->public->state, (uint8_t)state, memory_order_release);
 }
 
-void tina__shard_boot(tina__shard *shard, uint64_t now_ns)
+bool tina__shard_is_booting(const tina__shard *shard)
 {
-    shard->now_ns = now_ns;
-    tina__supervise_start_tree(shard);
+    return tina__supervise_is_starting(shard) && shard->boot_failure == NULL;
 }
 
 /* ---- The end -------------------------------------------------------------------------------- */
@@ -143,7 +150,7 @@ static void begin_drain(tina__shard *shard)
     tina__dispatch_announce_shutdown(shard);
 }
 
-static void ring_everybody(tina__shard *shard)
+void tina__shard_ring_everybody(tina__shard *shard)
 {
     for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
         tina__doorbell *bell = &shard->shared->shards[i].bell;
@@ -159,7 +166,7 @@ void tina__shard_stop_system(tina__shard *shard)
     atomic_compare_exchange_strong_explicit(&shard->shared->stop, &running, TINA__STOP_GRACEFUL, memory_order_release,
                                             memory_order_relaxed);
     (void)tina__doorbell_ring(&shard->public->bell, TINA__DOORBELL_CONTROL);
-    ring_everybody(shard);
+    tina__shard_ring_everybody(shard);
 }
 
 static void finish_one_round(tina__shard *shard)
@@ -169,7 +176,7 @@ static void finish_one_round(tina__shard *shard)
     /* acq_rel, with finish_advance: who sees the count sees what we published before. */
     uint32_t finished = atomic_fetch_add_explicit(&shard->shared->finish_phase, 1, memory_order_acq_rel) + 1;
     if (finished % shard->shared->shard_count == 0)
-        ring_everybody(shard);
+        tina__shard_ring_everybody(shard);
 }
 
 /*
@@ -205,13 +212,28 @@ static uint32_t drain_advance(tina__shard *shard)
 {
     bool is_hurried = atomic_load_explicit(&shard->shared->stop, memory_order_relaxed) >= TINA__STOP_NOW;
     if (shard->live_count != 0 && (is_hurried || shard->now_ns >= shard->drain_deadline_ns)) {
-        tina__supervise_end_all(shard, TINA__END_STOPPED);
+        tina__supervise_end_all(shard, TINA_END_STOPPED);
         return 1;
     }
     return finish_advance(shard);
 }
 
-/* The control word: have we been told to stop? */
+/* A quarantined shard holds nothing: its tree starts as when it booted. */
+static uint32_t look_for_revival(tina__shard *shard)
+{
+    uint32_t asked = atomic_load_explicit(&shard->shared->revive, memory_order_relaxed); /* only a count */
+    if (asked == shard->revive_seen)
+        return 0;
+    shard->revive_seen = asked;
+    if (shard->state != TINA_SHARD_QUARANTINED)
+        return 0;
+    tina__log(shard, NULL, TINA_LOG_WARN, "comes back from quarantine");
+    tina__shard_set_state(shard, TINA_SHARD_RUNNING);
+    tina__supervise_begin(shard);
+    return 1;
+}
+
+/* The control word: have we been told to stop, or to come back? */
 static uint32_t take_control(tina__shard *shard)
 {
     bool is_draining = shard->state == TINA_SHARD_DRAINING || shard->state == TINA_SHARD_ENDED;
@@ -220,35 +242,106 @@ static uint32_t take_control(tina__shard *shard)
         begin_drain(shard);
         return 1;
     }
-    return is_draining ? drain_advance(shard) : 0;
+    return is_draining ? drain_advance(shard) : look_for_revival(shard);
 }
 
 /* ---- The tick --------------------------------------------------------------------------------- */
+
+/* Until the tree is up what comes waits where it is: most of it is for those who are just being started. */
+static uint32_t drain_inbound(tina__shard *shard)
+{
+    shard->was_up = shard->was_up || !tina__supervise_is_starting(shard);
+    return shard->was_up ? tina__inbound_drain(shard) : 0;
+}
+
+static uint32_t flush_log(tina__shard *shard)
+{
+    if (shard->owes_dump)
+        tina__fault_dump_all(shard);
+    tina__log_flush(shard);
+    return 0;
+}
+
+static uint32_t listen_inbound(tina__shard *shard)
+{
+    tina__inbound_listen(shard);
+    return 0;
+}
+
+static uint32_t send_withdrawals(tina__shard *shard) { return tina__call_send_withdrawals(shard) ? 1 : 0; }
+
+/* What this tick has left undone keeps the shard awake. */
+static uint32_t look_ahead(tina__shard *shard) { return tina__supervise_is_due(shard) || shard->owes_dump ? 1 : 0; }
+
+static uint32_t (*const steps[])(tina__shard *) = {
+    listen_inbound,
+    take_control,
+    drain_inbound,
+    tina__reactor_collect,
+    tina__timers_advance,
+    tina__dispatch_resume,
+    tina__supervise_advance,
+    tina__dispatch,
+    look_ahead,
+    tina__reactor_submit,
+    send_withdrawals,
+    tina__route_publish,
+    flush_log,
+};
+#define STEP_COUNT (sizeof steps / sizeof steps[0])
+#define STEP_START 6 /* tina__supervise_advance: where a boot comes in */
+
+/* After a fault no step of a shard that is to be wiped is safe; after a used-up budget the tick comes to its end. */
+static bool may_go_on(const tina__shard *shard) { return shard->wipe < TINA__WIPE_FAULT; }
+
+/* The tick's body. A fault leaves it; what it was about goes on, from what the shard knows, when it is run again. */
+static void run_steps(void *argument)
+{
+    tina__shard *shard = argument;
+    if (shard->is_settling && may_go_on(shard)) {
+        tina__dispatch_settle(shard, &shard->fault);
+        shard->is_settling = false;
+    }
+    while (shard->step < STEP_COUNT && may_go_on(shard)) {
+        shard->work += steps[shard->step](shard);
+        shard->step++;
+    }
+}
+
+static void take_steps(tina__shard *shard, uint32_t first)
+{
+    tina__fault fault;
+    shard->step = first;
+    shard->work = 0;
+    while (!tina__trap_run(run_steps, shard, &fault)) {
+        shard->work++;
+        if (tina__fault_is_isolates(shard, &fault)) {
+            shard->fault = fault;
+            shard->is_settling = true;
+        }
+    }
+}
+
+void tina__shard_boot(tina__shard *shard, uint64_t now_ns)
+{
+    shard->now_ns = now_ns;
+    shard->tick++;
+    tina__supervise_begin(shard);
+    take_steps(shard, STEP_START);
+}
 
 uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
 {
     shard->now_ns = now_ns;
     shard->tick++;
     tina__count(shard, ticks);
-    uint32_t work = 0;
-    tina__inbound_listen(shard);
-    work += take_control(shard);
-    work += tina__inbound_drain(shard);
-    work += tina__reactor_collect(shard);
-    work += tina__timers_advance(shard);
-    work += tina__dispatch_resume(shard);
-    work += tina__supervise_restart(shard);
-    work += tina__dispatch(shard);
-    work += shard->restart_head != TINA__NONE; /* not idle: some are due in the next tick */
-    work += tina__supervise_wipe(shard);
-    work += tina__reactor_submit(shard);
-    tina__call_send_withdrawals(shard);
-    work += tina__route_publish(shard);
-    tina__log_flush(shard);
-    if (work != 0)
+    take_steps(shard, 0);
+    if (shard->wipe != TINA__WIPE_NOT && shard->boot_failure == NULL)
+        return 1;
+    if (shard->work != 0)
         tina__stats_publish(shard);
     tina__audit(shard->tick % AUDIT_EVERY != 0 || tina__invariant_broken(shard) == NULL);
-    return work;
+    return shard->work;
 }
 
 uint64_t tina__shard_deadline_ns(const tina__shard *shard)

@@ -14,11 +14,13 @@
 #include "core/isolate.h"
 #include "core/message.h"
 #include "core/operation.h"
+#include "core/trace.h"
 #include "mem/doorbell.h"
 #include "mem/log_ring.h"
 #include "mem/mpsc.h"
 #include "mem/pool.h"
 #include "mem/spsc.h"
+#include "os/trap.h"
 
 #include <tina/tina.h>
 
@@ -33,9 +35,12 @@
 
 /* One for each shard, in memory that all of them read. */
 typedef struct tina__shard_public {
-    tina__doorbell bell;
+    _Alignas(TINA__CACHE_LINE) tina__doorbell bell;
+    _Atomic uint32_t
+        life; /* grows whenever all that the shard held ended at once, see core/peer.h; written by the shard alone */
     _Atomic uint8_t state; /* tina_shard_state; written by the shard alone */
-    char line[TINA__CACHE_LINE - 1];
+    char line[TINA__CACHE_LINE - sizeof(uint32_t) - 1];
+    tina__guard guard; /* of the shard's thread */
 } tina__shard_public;
 
 typedef enum tina__stop {
@@ -53,6 +58,9 @@ typedef struct tina__shared {
     uint64_t shutdown_timeout_ns;
     tina__doorbell *helper_bell;   /* the log has news */
     bool has_log;                  /* somebody reads it */
+    uint8_t on_abort;              /* tina_suspect, never the default */
+    uint8_t on_foreign_fault;      /* tina_suspect, never the default */
+    _Atomic uint32_t revive;       /* how often quarantined shards were asked back. Any thread */
     _Atomic uint32_t stop;         /* tina__stop; only grows. Any thread */
     _Atomic uint32_t finish_phase; /* how many shards have finished, summed over the two rounds of the end */
 } tina__shared;
@@ -75,12 +83,13 @@ typedef struct tina__place {
     uint32_t state; /* tina__place_state */
 } tina__place;
 
-/* A call that an isolate of this shard was given and has not answered. */
+/* A call that an isolate of this shard was given and has not answered, or a watch of it. */
 typedef struct tina__owed {
     tina_handle source; /* the caller */
     uint32_t call;      /* its number */
     uint32_t isolate;   /* who owes; NONE: nothing is owed here */
     uint32_t next, previous;
+    bool is_watch; /* answered by the end of the isolate alone */
 } tina__owed;
 
 /* Another shard, seen from this one. */
@@ -91,6 +100,8 @@ typedef struct tina__peer {
     tina__pool place_pool;
     uint32_t lapsed_head, lapsed_tail; /* LAPSED and ANSWERED places */
     uint32_t owed_first;               /* index of this peer's first among the shard's owed */
+    uint32_t life;                     /* the other's, as far as this shard has dealt with it */
+    bool is_estranged;                 /* it has not dealt with this shard's own life yet: see core/peer.h */
     uint8_t stalled;                   /* ticks that a full receiver has held back `in` */
     bool is_dirty;                     /* something is written and not published */
 } tina__peer;
@@ -139,9 +150,12 @@ struct tina_ctx {
     uint8_t begun_shard;
 };
 
-typedef struct tina__wipe {
-    bool is_wanted;    /* the root's budget is used up */
-    bool is_under_way; /* all isolates are ended; waiting until everything that they held is over */
+/* Why all that a shard holds is to end at once. Whoever turns the shard sees to it, after the tick. */
+typedef enum tina__wipe {
+    TINA__WIPE_NOT,
+    TINA__WIPE_BUDGET, /* the root group is past its budget */
+    TINA__WIPE_FAULT,  /* in the runtime, or one that is not to be contained in an isolate */
+    TINA__WIPE_DAMAGE, /* a red zone or a pool is not as it was left */
 } tina__wipe;
 
 /* Counts and memory, decided by the plan. Everything is zeroed. */
@@ -152,7 +166,8 @@ typedef struct tina__shard_parts {
     tina__isolate *isolates;
     uint32_t message_count;
     uint32_t timer_count;
-    tina_message *mail; /* message_count and timer_count of them */
+    uint32_t watch_count;
+    tina_message *mail; /* message_count, timer_count and watch_count of them */
     uint32_t *timer_generations;
     uint32_t owed_count;
     tina__owed *owed;
@@ -170,8 +185,11 @@ typedef struct tina__shard_parts {
     size_t transfer_stride;
     uint8_t *transfers;
     tina__transfer_record *transfer_records;
-    uint32_t child_count;
-    tina__child_record *children;
+    uint32_t child_count, static_child_count;
+    tina__child_record *children; /* the static ones first */
+    uint32_t bucket_count;        /* of watches, by what they watch: a power of two */
+    uint32_t *buckets;
+    uint32_t group_count;
     uint32_t name_count; /* one more than the highest name */
     uint32_t *names;     /* child index + 1 by name; 0: none */
     uint32_t scratch_size;
@@ -180,8 +198,8 @@ typedef struct tina__shard_parts {
     tina__mpsc *inbox;
     tina__log_ring *log;
     tina__timer_wheel *wheel;
-    tina__group *groups; /* TINA__GROUP_COUNT */
-    tina__budget budget; /* the shard's own */
+    tina__group *groups; /* group_count of them */
+    tina__trace *trace;
 } tina__shard_parts;
 
 typedef struct tina__shard {
@@ -195,11 +213,24 @@ typedef struct tina__shard {
 
     uint64_t now_ns;
     uint64_t tick;
+    tina__guard *guard; /* public->guard */
+
+    /* The tick's progress, which outlives a fault in it. */
+    uint32_t step;
+    uint32_t work;
+    uint8_t wipe;                                /* tina__wipe */
+    bool is_settling;                            /* a fault is being dealt with: another one now is the runtime's */
+    tina__fault fault;                           /* of an isolate, to be dealt with; kind NONE: there is none */
+    uint32_t cursor;                             /* the type whose turn it is to dispatch */
+    uint64_t dumped_types[TINA__DOORBELL_WORDS]; /* whose first fault was dumped */
+    uint64_t dumped_ns;                          /* when the last fault was; 0: none */
+    bool owes_dump;                              /* a dump of everything, while the one before it is still being read */
 
     /* Dispatch. */
     uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates */
     uint64_t exhausted[TINA__DOORBELL_WORDS]; /* types whose budget is used up in this tick */
     uint64_t ready_summary;                   /* words of ready that are not 0 */
+    uint32_t handled;                         /* handlers that ran, and are not counted yet */
     bool has_exhausted;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
@@ -208,7 +239,8 @@ typedef struct tina__shard {
 
     /* Mail. */
     tina__pool messages;
-    tina__pool timers; /* slots behind the messages */
+    tina__pool timers;  /* slots behind the messages */
+    tina__pool watches; /* slots behind the timers */
     tina__stage stages[TINA__STAGE_MAX];
     uint32_t stage_used;
     uint64_t stage_sequence;
@@ -225,7 +257,9 @@ typedef struct tina__shard {
     uint32_t buffers_sending; /* held by sends */
     tina__io_request *submit_head, **submit_tail;
     uint32_t starved_head, starved_tail;
-    uint32_t operations_under_way; /* submitted and not over */
+    uint32_t operations_under_way;                    /* submitted and not over */
+    tina__io_completion collected[TINA__COLLECT_MAX]; /* here, so that a wipe finds what a fault kept from its isolates */
+    uint32_t collected_count, collected_done;
 
     /* Memory. */
     tina__pool transfers;
@@ -233,10 +267,9 @@ typedef struct tina__shard {
 
     /* Supervision. */
     tina__pool child_pool; /* of the spawned ones */
-    uint32_t restart_head, restart_tail;
-    uint32_t restarting; /* children that are to start, or to start again */
     uint32_t live_count;
-    tina__wipe wipe;
+    bool was_up;              /* in this life, the whole tree */
+    uint32_t revive_seen;     /* of shared->revive */
     const char *boot_failure; /* the type whose init failed past the budget while booting */
 
     /* The end. */
@@ -268,12 +301,13 @@ void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__
  * names the type that used the budget up.
  */
 void tina__shard_boot(tina__shard *shard, uint64_t now_ns);
-static inline bool tina__shard_is_booting(const tina__shard *shard)
-{
-    return shard->restarting != 0 && shard->boot_failure == NULL;
-}
+bool tina__shard_is_booting(const tina__shard *shard);
 
-/* One turn. Returns how much it did; 0: there is nothing to do before the next deadline. */
+/*
+ * One turn. Returns how much it did; 0: there is nothing to do before the next
+ * deadline. Where it leaves shard->wipe set, whoever turns the shard ends all that it
+ * holds and builds it anew before the next turn.
+ */
 uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns);
 
 /* When the shard has to tick again if nothing else happens; TINA_NONE_NS: never. */
@@ -287,6 +321,9 @@ bool tina__shard_is_empty(const tina__shard *shard);
 
 /* The shard has ended: tick it no more. */
 bool tina__shard_has_ended(const tina__shard *shard);
+
+/* Wakes every other shard, to look at what all of them share. */
+void tina__shard_ring_everybody(tina__shard *shard);
 
 void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 

@@ -11,6 +11,7 @@ void tina__stats_publish(tina__shard *shard)
     tina_stats *stats = &shard->stats;
     publish_pool(&stats->messages, &shard->messages);
     publish_pool(&stats->timers, &shard->timers);
+    publish_pool(&stats->watches, &shard->watches);
     publish_pool(&stats->ops, &shard->operations);
     publish_pool(&stats->fds, &shard->descriptors);
     publish_pool(&stats->transfers, &shard->transfers);
@@ -20,6 +21,9 @@ void tina__stats_publish(tina__shard *shard)
     if (used > stats->buffers.peak)
         __atomic_store_n(&stats->buffers.peak, used, __ATOMIC_RELAXED);
     __atomic_store_n(&stats->isolates, shard->live_count, __ATOMIC_RELAXED);
+    const tina__trace *trace = shard->p.trace;
+    uint64_t held = tina__min_u64(trace->written, (uint64_t)trace->mask + 1);
+    __atomic_store_n(&stats->trace_dropped, trace->written - held, __ATOMIC_RELAXED);
 }
 
 tina_status tina__stats_refused(tina__shard *shard, tina_status status)

@@ -1,120 +1,219 @@
 #include "core/supervise.h"
 
-#include "core/dispatch.h"
 #include "core/log.h"
-#include "core/mailbox.h"
-#include "core/reactor.h"
+#include "core/lookup.h"
 #include "core/stats.h"
+#include "core/tree.h"
 
-#include <string.h>
-
-#define TRIES_IN_ORDER 1024 /* of inits that fail, before the tree goes on without them */
-
-static tina__child_record *record_of(tina__shard *shard, uint32_t child)
+static bool may_start(const tina__shard *shard)
 {
-    tina__assert(child < shard->p.child_count);
-    return &shard->p.children[child];
+    return (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) && shard->wipe == TINA__WIPE_NOT;
 }
 
-static bool may_restart(const tina__shard *shard)
+static void note(tina__shard *shard, tina__event_kind kind, uint16_t group)
 {
-    return (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) && !shard->wipe.is_under_way;
+    tina_handle nobody = {0};
+    tina__trace_add(shard->p.trace, shard->tick, kind, nobody, 0, 0, group);
+}
+
+/* ---- Ending others -------------------------------------------------------------------------- */
+
+void tina__supervise_down(tina__shard *shard, uint32_t child, uint16_t group)
+{
+    if (child != TINA__NONE) {
+        tina__child_stay_down(shard, child);
+        return;
+    }
+    tina__assert(tina__group_at(shard, group)->dynamic_count != 0);
+    tina__group_at(shard, group)->dynamic_count--;
+}
+
+static void end_isolate(tina__shard *shard, uint32_t index, uint8_t end)
+{
+    tina__isolate *isolate = &shard->p.isolates[index];
+    uint32_t child = isolate->child;
+    uint16_t group = isolate->group;
+    tina__isolate_end(shard, isolate, end, 0);
+    tina__supervise_down(shard, child, group);
+}
+
+/* Everybody in it, but not in the groups inside. The last that was started ends first: children before their spawners. */
+static void end_members(tina__shard *shard, uint16_t index, uint8_t end)
+{
+    tina__group *group = tina__group_at(shard, index);
+    while (group->live_tail != TINA__NONE)
+        end_isolate(shard, group->live_tail, end);
+    tina__group_drop_returning(shard, group);
+}
+
+/* The group, and before it those inside: the last one first. */
+static void end_group(tina__shard *shard, uint16_t index, uint8_t end)
+{
+    const tina__group *group = tina__group_at(shard, index);
+    for (uint16_t i = group->last_inside + 1; i-- > index;) {
+        tina__group *inside = tina__group_at(shard, i);
+        if (inside->state == TINA__GROUP_DOWN)
+            continue;
+        note(shard, TINA__EVENT_GROUP_END, i);
+        inside->state = TINA__GROUP_DOWN;
+        tina__timer_wheel_cancel(shard->p.wheel, &inside->backoff);
+        end_members(shard, i, end);
+    }
+    const tina__group *last = tina__group_at(shard, group->last_inside);
+    for (uint32_t i = group->first_child; i < last->first_child + last->static_count; i++) {
+        tina__child_at(shard, i)->state = TINA__CHILD_DOWN;
+        tina__slot_keep_if(shard, tina__child_at(shard, i), group->may_begin_again);
+    }
+}
+
+/* Those of a group from a record on. */
+static void end_from(tina__shard *shard, tina__group *group, uint32_t first)
+{
+    for (uint32_t i = group->first_child + group->static_count; i-- > first;) {
+        tina__child_record *child = tina__child_at(shard, i);
+        if (!tina__child_is_group(child) || child->state != TINA__CHILD_UP)
+            continue;
+        end_group(shard, child->nested, TINA_END_STOPPED);
+        child->state = TINA__CHILD_DOWN;
+    }
+    while (group->live_tail != TINA__NONE && shard->p.isolates[group->live_tail].child >= first)
+        end_isolate(shard, group->live_tail, TINA_END_STOPPED);
+}
+
+/* ---- Starting others again -------------------------------------------------------------------- */
+
+static void plan_child(tina__shard *shard, uint32_t index)
+{
+    tina__child_at(shard, index)->state = TINA__CHILD_PLANNED;
+    tina__slot_keep_if(shard, tina__child_at(shard, index), true);
+}
+
+/* How long to wait, the restart having been counted: doubled with each in the window, and up to a quarter more by chance. */
+static uint64_t backoff_of(tina__shard *shard, const tina__group *group)
+{
+    if (group->backoff_ns == 0)
+        return 0;
+    uint64_t wait_ns = group->backoff_ns;
+    for (uint64_t i = 1; i < group->budget.sum && wait_ns < group->backoff_max_ns; i++)
+        wait_ns *= 2;
+    wait_ns = tina__min_u64(wait_ns, group->backoff_max_ns);
+    return wait_ns + tina__prng_below(&shard->prng, wait_ns / 4 + 1);
+}
+
+/* All from a record on are planned again, but temporary ones that have had their life. */
+static void restart_from(tina__shard *shard, uint16_t index, uint32_t first, uint64_t wait_ns)
+{
+    tina__group *group = tina__group_at(shard, index);
+    end_from(shard, group, first);
+    for (uint32_t i = first; i < group->first_child + group->static_count; i++) {
+        if (tina__child_at(shard, i)->restart != TINA_TEMPORARY)
+            plan_child(shard, i);
+    }
+    tina__assert(first - group->first_child <= group->cursor); /* nobody behind it has begun to start */
+    group->cursor = first - group->first_child;
+    tina__group_wait(shard, index, wait_ns);
+}
+
+/* For people: what the crash's own line does not say. */
+static void log_restart(tina__shard *shard, const tina__child_record *child, uint64_t wait_ns)
+{
+    static const char *const with[] = {
+        [TINA_ONE_FOR_ONE] = "",
+        [TINA_ONE_FOR_ALL] = ", with all of its group",
+        [TINA_REST_FOR_ONE] = ", with those of its group behind it",
+    };
+    uint8_t strategy = tina__group_at(shard, child->group)->strategy;
+    unsigned long long wait_ms = wait_ns / 1000000;
+    if (tina__child_is_group(child))
+        tina__log(shard, NULL, TINA_LOG_INFO, "group %u starts again in %llu ms%s", child->nested, wait_ms, with[strategy]);
+    else if (strategy != TINA_ONE_FOR_ONE || wait_ns != 0)
+        tina__log(shard, NULL, TINA_LOG_INFO, "a child of type %s starts again in %llu ms%s",
+                  shard->p.types[child->type].name, wait_ms, with[strategy]);
+}
+
+static void restart(tina__shard *shard, uint32_t index)
+{
+    const tina__child_record *child = tina__child_at(shard, index);
+    const tina__group *group = tina__group_at(shard, child->group);
+    uint64_t wait_ns = backoff_of(shard, group);
+    log_restart(shard, child, wait_ns);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_RESTART, child->who, tina__child_is_group(child),
+                    tina__child_is_group(child) ? child->nested : 0, wait_ns);
+    if (group->strategy == TINA_ONE_FOR_ONE)
+        tina__child_return(shard, index, wait_ns);
+    else
+        restart_from(shard, child->group, group->strategy == TINA_ONE_FOR_ALL ? group->first_child : index, wait_ns);
+}
+
+/* ---- What does not ------------------------------------------------------------------------------------ */
+
+/* A group is past its budget. culprit: the type of the child whose failure was one too many. */
+static void give_up(tina__shard *shard, uint16_t group, const char *culprit)
+{
+    note(shard, TINA__EVENT_ESCALATE, group);
+    tina__count(shard, escalations);
+    if (group != TINA__GROUP_ROOT) {
+        tina__log(shard, NULL, TINA_LOG_WARN, "the restart budget of group %u is used up by a child of type %s", group,
+                  culprit);
+        end_group(shard, group, TINA_END_STOPPED);
+        return;
+    }
+    tina__log(shard, NULL, TINA_LOG_ERROR, "the restart budget is used up by a child of type %s", culprit);
+    shard->wipe = TINA__WIPE_BUDGET;
+    if (shard->state == TINA_SHARD_INIT)
+        shard->boot_failure = culprit;
+}
+
+/*
+ * A child that is to be started again has ended, with all inside it. Its group's
+ * budget pays for it. Past the budget the group is ended, which is a failure of its
+ * parent's child, and so on, up to the root.
+ */
+static void fail(tina__shard *shard, uint32_t index)
+{
+    const char *culprit = shard->p.types[tina__child_at(shard, index)->type].name;
+    for (;;) {
+        uint16_t at = tina__child_at(shard, index)->group;
+        tina__group *group = tina__group_at(shard, at);
+        if (tina__budget_spend(&group->budget, shard->now_ns)) {
+            restart(shard, index);
+            return;
+        }
+        tina__child_stay_down(shard, index);
+        give_up(shard, at, culprit);
+        if (at == TINA__GROUP_ROOT)
+            return;
+        index = group->record;
+        if (tina__child_at(shard, index)->restart == TINA_TEMPORARY) {
+            tina__child_stay_down(shard, index);
+            tina__due_push(shard, tina__place_of_group(shard, group->parent)); /* which may have waited for it */
+            return;
+        }
+    }
 }
 
 static bool wants_restart(const tina__child_record *child, uint8_t end)
 {
-    return child->restart == TINA_PERMANENT || (child->restart == TINA_TRANSIENT && end != TINA__END_DONE);
+    return child->restart == TINA_PERMANENT || (child->restart == TINA_TRANSIENT && end != TINA_END_DONE);
 }
 
-/* A child that is to start keeps a slot of its type. */
-static void keep_slot(tina__shard *shard, const tina__child_record *child)
+void tina__supervise_exit(tina__shard *shard, uint32_t child, uint16_t group, uint8_t end, bool is_stopped)
 {
-    shard->p.types[child->type].restarting++;
-    shard->restarting++;
-}
-
-static void use_slot(tina__shard *shard, const tina__child_record *child)
-{
-    tina__assert(shard->p.types[child->type].restarting != 0);
-    shard->p.types[child->type].restarting--;
-    shard->restarting--;
-}
-
-/* ---- Exits ------------------------------------------------------------------------------ */
-
-/* The child stays down. Its record is free again, unless the spec made it. */
-static void stay_down(tina__shard *shard, uint32_t index)
-{
-    tina__child_record *child = record_of(shard, index);
-    if (child->is_static) {
-        child->state = TINA__CHILD_DOWN;
-        return;
-    }
-    child->state = TINA__CHILD_FREE;
-    shard->p.groups[child->group].dynamic_count--;
-    tina__pool_give(&shard->child_pool, index);
-}
-
-/* Nothing that its last life held is under way any more. */
-static void child_is_over(tina__shard *shard, uint32_t index)
-{
-    tina__child_record *child = record_of(shard, index);
-    if (child->is_restarting && !may_restart(shard)) {
-        child->is_restarting = false;
-        use_slot(shard, child);
-    }
-    if (!child->is_restarting) {
-        stay_down(shard, index);
-        return;
-    }
-    child->state = TINA__CHILD_DUE;
-    child->link = TINA__NONE;
-    if (shard->restart_head == TINA__NONE)
-        shard->restart_head = index;
+    tina__assert(shard->depth == 0);
+    tina__assert(child == TINA__NONE || tina__child_at(shard, child)->state == TINA__CHILD_UP);
+    if (child != TINA__NONE && may_start(shard) && !is_stopped && wants_restart(tina__child_at(shard, child), end))
+        fail(shard, child);
     else
-        shard->p.children[shard->restart_tail].link = index;
-    shard->restart_tail = index;
+        tina__supervise_down(shard, child, group);
 }
 
-void tina__supervise_exit(tina__shard *shard, uint32_t index, uint16_t group, uint8_t end)
-{
-    if (index == TINA__NONE) {
-        shard->p.groups[group].dynamic_count--;
-        return;
-    }
-    tina__child_record *child = record_of(shard, index);
-    tina__assert(child->state == TINA__CHILD_UP);
-    child->state = TINA__CHILD_ENDING;
-    child->is_restarting = may_restart(shard) && wants_restart(child, end);
-    if (child->is_restarting)
-        keep_slot(shard, child);
-    if (child->pending == 0)
-        child_is_over(shard, index);
-}
+/* ---- Starting ------------------------------------------------------------------------------------------- */
 
-void tina__supervise_hold(tina__shard *shard, uint32_t child)
+/* Its init runs. What became of it says its state. */
+static void start_isolate(tina__shard *shard, uint32_t index)
 {
-    if (child != TINA__NONE)
-        record_of(shard, child)->pending++;
-}
-
-void tina__supervise_release(tina__shard *shard, uint32_t index)
-{
-    if (index == TINA__NONE)
-        return;
-    tina__child_record *child = record_of(shard, index);
-    tina__assert(child->pending != 0);
-    if (--child->pending == 0 && child->state == TINA__CHILD_ENDING)
-        child_is_over(shard, index);
-}
-
-/* ---- Starting ---------------------------------------------------------------------------- */
-
-static void start_child(tina__shard *shard, uint32_t index)
-{
-    tina__child_record *child = record_of(shard, index);
-    use_slot(shard, child);
-    child->state = TINA__CHILD_UP;
+    tina__child_record *child = tina__child_at(shard, index);
+    const tina__type *type = &shard->p.types[child->type];
     tina__start start = {
         .args = child->args,
         .args_size = child->args_size,
@@ -122,267 +221,193 @@ static void start_child(tina__shard *shard, uint32_t index)
         .group = child->group,
         .child = index,
     };
+    tina__slot_keep_if(shard, child, false);
+    child->state = TINA__CHILD_UP;
+    if (child->was_started)
+        tina__count(shard, restarts);
+    child->was_started = true;
     tina__isolate *isolate;
-    uint8_t end = TINA__END_CRASH;
+    uint8_t end = TINA_END_CRASH;
     tina_status status = tina__isolate_start(shard, &start, &isolate, &end);
-    tina__assert(status != TINA_ARENA_FULL); /* a slot was kept for it */
-    if (status == TINA_OK)
+    if (status == TINA_OK) {
+        child->who = tina__isolate_handle(shard, isolate);
         return;
-    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", shard->p.types[child->type].name,
-              end == TINA__END_DONE ? "was done at once" : "crashed");
-    tina__supervise_exit(shard, index, child->group, end);
-}
-
-static uint32_t pop_due(tina__shard *shard)
-{
-    uint32_t index = shard->restart_head;
-    shard->restart_head = record_of(shard, index)->link;
-    return index;
-}
-
-static void drop_due(tina__shard *shard)
-{
-    while (shard->restart_head != TINA__NONE) {
-        uint32_t index = pop_due(shard);
-        use_slot(shard, record_of(shard, index));
-        stay_down(shard, index);
     }
+    tina__assert(status == TINA_INIT_FAILED);                                   /* there was a slot */
+    child->who = tina__handle_make(shard->id, child->type, type->pool.tail, 1); /* its slot was the last to come back */
+    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name,
+              end == TINA_END_DONE ? "was done at once" : "crashed");
+    tina__supervise_exit(shard, index, child->group, end, false);
 }
 
-static void escalate(tina__shard *shard, const tina__child_record *child)
+/* All its static children, from the first one on. */
+static void begin_group(tina__shard *shard, uint16_t index)
 {
-    const char *type = shard->p.types[child->type].name;
-    tina__log(shard, NULL, TINA_LOG_ERROR, "the restart budget is used up by a child of type %s", type);
-    tina__count(shard, escalations);
-    shard->wipe.is_wanted = true;
-    if (shard->state == TINA_SHARD_INIT)
-        shard->boot_failure = type;
-    drop_due(shard);
+    tina__group *group = tina__group_at(shard, index);
+    tina__assert(group->state == TINA__GROUP_DOWN);
+    tina__assert(group->live_head == TINA__NONE);
+    group->state = TINA__GROUP_STARTING;
+    group->cursor = 0;
+    tina__budget_reset(&group->budget);
+    for (uint32_t i = 0; i < group->static_count; i++)
+        plan_child(shard, group->first_child + i);
 }
 
-uint32_t tina__supervise_restart(tina__shard *shard)
+/* The group is up. Returns its parent's index, or NONE. */
+static uint16_t come_up(tina__shard *shard, uint16_t index)
 {
-    tina__assert(shard->depth == 0);
-    uint32_t last = shard->restart_tail;
+    tina__group *group = tina__group_at(shard, index);
+    group->state = TINA__GROUP_UP;
+    note(shard, TINA__EVENT_GROUP_UP, index);
+    return group->parent;
+}
+
+/*
+ * The child at a group's cursor has its turn. Returns the group to go on with: the
+ * same one, the one that the child is, or NONE: it has to wait.
+ */
+static uint16_t step(tina__shard *shard, uint16_t at, uint32_t *started)
+{
+    tina__group *group = tina__group_at(shard, at);
+    uint32_t index = group->first_child + group->cursor;
+    tina__child_record *child = tina__child_at(shard, index);
+    switch (child->state) {
+    case TINA__CHILD_RETURNING: return TINA__GROUP_NONE; /* the group goes on with it */
+    case TINA__CHILD_PLANNED: break;
+    default:
+        if (child->state == TINA__CHILD_UP && tina__child_is_group(child) &&
+            tina__group_at(shard, child->nested)->state != TINA__GROUP_UP)
+            return TINA__GROUP_NONE;
+        group->cursor++;
+        return at;
+    }
+    if (tina__child_is_group(child)) {
+        child->state = TINA__CHILD_UP;
+        begin_group(shard, child->nested);
+        return child->nested;
+    }
+    if (!tina__slot_is_free(shard, child)) {
+        tina__due_push(shard, tina__place_of_group(shard, at));
+        return TINA__GROUP_NONE;
+    }
+    start_isolate(shard, index);
+    ++*started;
+    return at;
+}
+
+/*
+ * Starts the children of a group in order, into the groups inside and out again,
+ * until one fails or has to wait. What failed is queued, and so not tried twice.
+ */
+static uint32_t go_on(tina__shard *shard, uint16_t at)
+{
+    uint32_t started = 0;
+    while (at != TINA__GROUP_NONE && may_start(shard)) {
+        const tina__group *group = tina__group_at(shard, at);
+        if (group->state != TINA__GROUP_STARTING || group->is_queued)
+            break;
+        at = group->cursor == group->static_count ? come_up(shard, at) : step(shard, at, &started);
+    }
+    return started;
+}
+
+/* One that returns. */
+static uint32_t start_child(tina__shard *shard, uint32_t index)
+{
+    tina__child_record *child = tina__child_at(shard, index);
+    uint16_t group = child->group;
+    if (tina__child_is_group(child)) {
+        tina__child_returned(shard, index);
+        child->state = TINA__CHILD_UP;
+        begin_group(shard, child->nested);
+        return go_on(shard, child->nested);
+    }
+    if (!tina__slot_is_free(shard, child)) {
+        tina__due_push(shard, index);
+        return 0;
+    }
+    tina__child_returned(shard, index);
+    start_isolate(shard, index);
+    return 1 + go_on(shard, group); /* where it may have waited for this child */
+}
+
+bool tina__supervise_is_due(const tina__shard *shard) { return tina__due_first(shard) != TINA__NONE; }
+
+uint32_t tina__supervise_advance(tina__shard *shard)
+{
+    uint32_t last = tina__due_last(shard);
     uint32_t count = 0;
     bool is_last = false;
-    while (shard->restart_head != TINA__NONE && !is_last) {
-        if (!may_restart(shard)) {
-            drop_due(shard);
-            break;
-        }
-        uint32_t index = shard->restart_head;
-        const tina__child_record *child = record_of(shard, index);
-        if (!tina__budget_spend(&shard->p.groups[child->group].budget, shard->now_ns)) {
-            escalate(shard, child);
-            break;
-        }
-        is_last = index == last;
-        pop_due(shard);
-        tina__count(shard, restarts);
-        count++;
-        start_child(shard, index);
+    tina__assert(shard->depth == 0);
+    while (tina__supervise_is_due(shard) && !is_last && may_start(shard)) {
+        is_last = tina__due_first(shard) == last;
+        uint32_t place = tina__due_pop(shard);
+        if (place == TINA__NONE)
+            continue;
+        if (place < shard->p.child_count)
+            count += start_child(shard, place);
+        else
+            count += go_on(shard, (uint16_t)(place - shard->p.child_count));
     }
     return count;
 }
 
-void tina__supervise_start_tree(tina__shard *shard)
+/* ---- The whole tree ---------------------------------------------------------------------------------------- */
+
+void tina__supervise_begin(tina__shard *shard)
 {
-    const tina__group *root = &shard->p.groups[TINA__GROUP_ROOT];
-    /* Slots for all of them first, so that what an early child spawns can't take a later one's. */
-    for (uint32_t i = 0; i < root->static_count; i++)
-        keep_slot(shard, record_of(shard, root->first_child + i));
-    uint32_t tries = 0;
-    for (uint32_t i = 0; i < root->static_count; i++) {
-        if (!shard->wipe.is_wanted)
-            start_child(shard, root->first_child + i);
-        else
-            use_slot(shard, record_of(shard, root->first_child + i));
-        /* The next one starts when this one is up; one that does not come up is left to the ticks. */
-        for (; shard->restart_head != TINA__NONE && tries < TRIES_IN_ORDER; tries++)
-            (void)tina__supervise_restart(shard);
+    tina__assert(tina__group_at(shard, TINA__GROUP_ROOT)->state == TINA__GROUP_DOWN);
+    for (uint32_t i = 0; i < shard->p.static_child_count; i++) {
+        tina__child_at(shard, i)->was_started = false;
+        tina__slot_keep_if(shard, tina__child_at(shard, i), true);
     }
+    begin_group(shard, TINA__GROUP_ROOT);
+    tina__due_push(shard, tina__place_of_group(shard, TINA__GROUP_ROOT));
 }
 
-/* ---- Spawning ------------------------------------------------------------------------------ */
-
-static tina_status find_group(const tina_ctx *frame, uint16_t name, uint16_t *group)
+bool tina__supervise_is_starting(const tina__shard *shard)
 {
-    const tina__shard *shard = frame->shard;
-    if (name == TINA_GROUP_NONE)
-        *group = TINA__GROUP_UNSUPERVISED;
-    else if (name == TINA_GROUP_SELF)
-        *group = frame->isolate->group;
-    else if (name == TINA_GROUP_ROOT || name == shard->p.groups[TINA__GROUP_ROOT].name)
-        *group = TINA__GROUP_ROOT;
-    else
-        return TINA_INVALID;
-    return TINA_OK;
+    uint8_t state = tina__group_at(shard, TINA__GROUP_ROOT)->state;
+    return state == TINA__GROUP_STARTING || state == TINA__GROUP_WAITING;
 }
 
-static tina_status check_spawn(const tina_ctx *frame, const tina_spawn *spawn, uint16_t *group)
+static void empty_queue(tina__shard *shard)
 {
-    const tina__shard *shard = frame->shard;
-    if (spawn->type >= shard->p.type_count || spawn->args_size > TINA_ARGS_MAX || spawn->restart > TINA_TEMPORARY ||
-        spawn->handoff > TINA_HANDOFF_WRITE || (spawn->args == NULL && spawn->args_size != 0))
-        return TINA_INVALID;
-    if (shard->depth > TINA__INIT_DEPTH_MAX)
-        return TINA_INVALID;
-    tina_status status = find_group(frame, spawn->group, group);
-    if (status != TINA_OK)
-        return status;
-    bool is_restarted = spawn->restart == TINA_PERMANENT || spawn->restart == TINA_TRANSIENT;
-    if (is_restarted && (!tina_fd_is_none(spawn->fd) || *group == TINA__GROUP_UNSUPERVISED))
-        return TINA_INVALID; /* nobody would restart it */
-    const tina__type *type = &shard->p.types[spawn->type];
-    if (tina__pool_free_count(&type->pool) <= type->restarting)
-        return TINA_ARENA_FULL;
-    const tina__group *of = &shard->p.groups[*group];
-    return of->dynamic_count < of->dynamic_max ? TINA_OK : TINA_GROUP_FULL;
-}
-
-static uint8_t halves_of(const tina_spawn *spawn)
-{
-    switch (spawn->handoff) {
-    case TINA_HANDOFF_READ: return 1 << TINA__READ;
-    case TINA_HANDOFF_WRITE: return 1 << TINA__WRITE;
-    default: return 1 << TINA__READ | 1 << TINA__WRITE;
-    }
-}
-
-/* The record of a spawned child that is to be restarted. NONE: there is none left. */
-static uint32_t make_record(tina__shard *shard, const tina_spawn *spawn, uint16_t group)
-{
-    uint32_t index = tina__pool_take(&shard->child_pool);
-    if (index == TINA__NONE)
-        return TINA__NONE;
-    tina__child_record *child = record_of(shard, index);
-    *child = (tina__child_record){
-        .isolate = TINA__NONE,
-        .group = group,
-        .type = spawn->type,
-        .restart = spawn->restart,
-        .state = TINA__CHILD_UP,
-        .args_size = (uint8_t)spawn->args_size,
-    };
-    if (spawn->args_size != 0)
-        memcpy(child->args, spawn->args, spawn->args_size);
-    return index;
-}
-
-static void spawn_failed(tina__shard *shard, uint32_t child, uint16_t group)
-{
-    if (child == TINA__NONE) {
-        shard->p.groups[group].dynamic_count--;
-        return;
-    }
-    tina__child_record *record = record_of(shard, child);
-    record->state = TINA__CHILD_ENDING;
-    if (record->pending == 0)
-        child_is_over(shard, child);
-}
-
-tina_status tina__supervise_spawn(tina_ctx *frame, const tina_spawn *spawn, tina_handle *handle)
-{
-    tina__shard *shard = frame->shard;
-    uint16_t group = 0;
-    tina_status status = check_spawn(frame, spawn, &group);
-    if (status != TINA_OK)
-        return status;
-    tina__start start = {
-        .args_size = spawn->args_size,
-        .parent = frame->self,
-        .fd = spawn->fd.bits,
-        .halves = halves_of(spawn),
-        .type = spawn->type,
-        .group = group,
-        .child = TINA__NONE,
-    };
-    if (start.fd != 0) {
-        status = tina__descriptor_may_move(shard, frame->isolate, start.fd, start.halves);
-        if (status != TINA_OK)
-            return status;
-    }
-    uint8_t args[TINA_ARGS_MAX] __attribute__((aligned(16)));
-    if (spawn->args_size != 0)
-        memcpy(args, spawn->args, spawn->args_size);
-    start.args = args;
-    if (spawn->restart == TINA_PERMANENT || spawn->restart == TINA_TRANSIENT) {
-        start.child = make_record(shard, spawn, group);
-        if (start.child == TINA__NONE)
-            return TINA_GROUP_FULL;
-    }
-    shard->p.groups[group].dynamic_count++;
-    tina__isolate *isolate;
-    uint8_t end;
-    status = tina__isolate_start(shard, &start, &isolate, &end);
-    if (status != TINA_OK) {
-        spawn_failed(shard, start.child, group);
-        return status;
-    }
-    if (handle != NULL)
-        *handle = tina__isolate_handle(shard, isolate);
-    return TINA_OK;
-}
-
-/* ---- The whole shard -------------------------------------------------------------------------- */
-
-static void end_one(tina__shard *shard, tina__isolate *isolate, uint8_t end)
-{
-    if (end == TINA__END_STOPPED) {
-        if (shard->undrained_count < sizeof shard->undrained / sizeof shard->undrained[0])
-            shard->undrained[shard->undrained_count] = tina__isolate_handle(shard, isolate);
-        shard->undrained_count++;
-        tina__log(shard, isolate, TINA_LOG_WARN, "did not end by itself before the shutdown's deadline");
-    }
-    uint32_t child = isolate->child;
-    uint16_t group = isolate->group;
-    tina__isolate_end(shard, isolate);
-    tina__supervise_exit(shard, child, group, end);
-}
-
-void tina__supervise_end_all(tina__shard *shard, uint8_t end)
-{
-    /* The last that was started ends first: children before those that spawned them. */
-    for (uint32_t group = TINA__GROUP_COUNT; group-- > 0;) {
-        while (shard->p.groups[group].live_tail != TINA__NONE)
-            end_one(shard, &shard->p.isolates[shard->p.groups[group].live_tail], end);
-    }
+    while (tina__supervise_is_due(shard))
+        (void)tina__due_pop(shard);
 }
 
 void tina__supervise_stop(tina__shard *shard)
 {
-    drop_due(shard);
-    shard->wipe.is_wanted = false;
-    shard->wipe.is_under_way = false;
+    for (uint32_t i = 0; i < shard->p.group_count; i++) {
+        tina__group *group = tina__group_at(shard, i);
+        tina__timer_wheel_cancel(shard->p.wheel, &group->backoff);
+        tina__group_drop_returning(shard, group);
+        if (group->state != TINA__GROUP_DOWN)
+            group->state = TINA__GROUP_UP; /* with whom it has */
+    }
+    empty_queue(shard);
 }
 
-static void rebuild(tina__shard *shard)
+static void write_down_undrained(tina__shard *shard)
 {
-    shard->wipe.is_under_way = false;
-    tina__budget_reset(&shard->p.groups[TINA__GROUP_ROOT].budget);
-    if (!tina__budget_spend(&shard->p.budget, shard->now_ns)) {
-        tina__log(shard, NULL, TINA_LOG_ERROR, "quarantined: it was restarted too often");
-        tina__shard_set_state(shard, TINA_SHARD_QUARANTINED);
-        return;
+    for (uint32_t group = shard->p.group_count; group-- > 0;) {
+        uint32_t index = tina__group_at(shard, group)->live_tail;
+        for (; index != TINA__NONE; index = shard->p.isolates[index].live_previous) {
+            const tina__isolate *isolate = &shard->p.isolates[index];
+            if (shard->undrained_count < sizeof shard->undrained / sizeof shard->undrained[0])
+                shard->undrained[shard->undrained_count] = tina__isolate_handle(shard, isolate);
+            shard->undrained_count++;
+            tina__log(shard, isolate, TINA_LOG_WARN, "did not end by itself before the shutdown's deadline");
+        }
     }
-    tina__log(shard, NULL, TINA_LOG_WARN, "restarts");
-    tina__count(shard, shard_restarts);
-    tina__supervise_start_tree(shard);
 }
 
-uint32_t tina__supervise_wipe(tina__shard *shard)
+void tina__supervise_end_all(tina__shard *shard, uint8_t end)
 {
-    if (shard->wipe.is_wanted) {
-        shard->wipe.is_wanted = false;
-        shard->wipe.is_under_way = true;
-        tina__supervise_end_all(shard, TINA__END_SHARD);
-        return 1;
-    }
-    if (shard->boot_failure != NULL) /* whoever boots takes the system down */
-        return 0;
-    if (!shard->wipe.is_under_way || !tina__shard_is_empty(shard) || !tina__dispatch_is_quiet(shard))
-        return 0;
-    rebuild(shard);
-    return 1;
+    if (end == TINA_END_STOPPED)
+        write_down_undrained(shard);
+    end_members(shard, tina__group_unsupervised(shard->p.group_count), end);
+    end_group(shard, TINA__GROUP_ROOT, end);
+    empty_queue(shard);
 }

@@ -4,15 +4,12 @@
 #include "core/mailbox.h"
 #include "core/reactor.h"
 #include "core/stats.h"
+#include "core/supervise.h"
+#include "core/watch.h"
 
-uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_use use)
+void tina__timer_open(tina__shard *shard, tina__isolate *owner, uint32_t index, tina__timer_use use)
 {
-    uint32_t index = tina__pool_take(&shard->timers);
-    if (index == TINA__NONE)
-        return TINA__NONE;
     tina__timer_slot *slot = tina__timer_at(shard, index);
-    uint32_t *generation = &shard->p.timer_generations[index];
-    *generation = tina__word_generation_next(*generation);
     slot->use = (uint16_t)use;
     slot->flags = 0;
     slot->size = 0;
@@ -27,6 +24,16 @@ uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_
     if (owner->timers != TINA__NONE)
         tina__timer_at(shard, owner->timers)->previous = index;
     owner->timers = index;
+}
+
+uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_use use)
+{
+    uint32_t index = tina__pool_take(&shard->timers);
+    if (index == TINA__NONE)
+        return TINA__NONE;
+    uint32_t *generation = &shard->p.timer_generations[index];
+    *generation = tina__word_generation_next(*generation);
+    tina__timer_open(shard, owner, index, use);
     return index;
 }
 
@@ -49,7 +56,10 @@ void tina__timer_free(tina__shard *shard, uint32_t index)
     tina__timer_slot *slot = tina__timer_at(shard, index);
     tina__assert(slot->use != TINA__TIMER_FREE);
     slot->use = TINA__TIMER_FREE;
-    tina__pool_give(&shard->timers, index);
+    if (tina__timer_is_watch(shard, index))
+        tina__pool_give_hot(&shard->watches, index - shard->p.timer_count);
+    else
+        tina__pool_give(&shard->timers, index);
 }
 
 void tina__timer_discard(tina__shard *shard, uint32_t index)
@@ -119,6 +129,8 @@ void tina__timer_delivered(tina__shard *shard, uint32_t index)
     if (slot->use == TINA__TIMER_ONCE) {
         tina__timer_unlink(shard, index);
         slot->use = TINA__TIMER_ENDING;
+    } else if (slot->use == TINA__TIMER_DOWN) {
+        tina__watch_delivered(shard, index);
     }
 }
 
@@ -127,6 +139,8 @@ void tina__timer_handled(tina__shard *shard, uint32_t index)
     tina__timer_slot *slot = tina__timer_at(shard, index);
     if (slot->use == TINA__TIMER_REPEAT)
         slot->correlation = 0;
+    else if (tina__timer_is_watch(shard, index))
+        tina__watch_handled(shard, index);
     else
         tina__timer_free(shard, index);
 }
@@ -138,6 +152,10 @@ void tina__timers_end(tina__shard *shard, tina__isolate *owner)
         tina__timer_slot *slot = tina__timer_at(shard, index);
         if (slot->use == TINA__TIMER_CALL) {
             tina__call_abandon(shard, index);
+            continue;
+        }
+        if (tina__timer_is_watch(shard, index)) {
+            tina__watch_end(shard, index);
             continue;
         }
         tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
@@ -181,6 +199,10 @@ static void timer_expired(tina__shard *shard, uint32_t index)
         repeat_expired(shard, slot, index);
         return;
     }
+    if (slot->use == TINA__TIMER_GRACE) {
+        tina__supervise_grace_over(shard, slot->isolate);
+        return;
+    }
     tina__assert(slot->use == TINA__TIMER_ONCE);
     tina__count(shard, timers_fired);
     tina__mailbox_link_timer(shard, &shard->p.isolates[slot->isolate], index);
@@ -194,10 +216,12 @@ uint32_t tina__timers_advance(tina__shard *shard)
         if (node == NULL)
             break;
         count++;
-        if (node->kind == TINA__NODE_OPERATION)
-            tina__operation_deadline(shard, node->owner);
-        else
-            timer_expired(shard, node->owner);
+        switch ((tina__timer_kind)node->kind) {
+        case TINA__NODE_OPERATION: tina__operation_deadline(shard, node->owner); break;
+        case TINA__NODE_CHILD:
+        case TINA__NODE_GROUP: tina__supervise_timer(shard, node); break;
+        default: timer_expired(shard, node->owner); break;
+        }
     }
     return count;
 }

@@ -1,9 +1,9 @@
 /*
- * Timers, and the slots that they share with calls: a slot is a message, so that
- * what expires is mail by itself. The shard's thread alone.
+ * Timers, and the slots that they share with calls and watches: a slot is a
+ * message, so that what expires is mail by itself. The shard's thread alone.
  *
- * Invariant: a slot in use is in its owner's list of timers, or is mail (ANSWER,
- * ONCE after its expiry), or is the message that is being handled.
+ * Invariant: a slot in use is in its owner's list of timers, or is mail (ANSWER),
+ * or is the message that is being handled.
  */
 #ifndef TINA__CORE_TIMERS_H
 #define TINA__CORE_TIMERS_H
@@ -15,7 +15,13 @@ static inline tina__timer_slot *tina__timer_at(const tina__shard *shard, uint32_
     return (tina__timer_slot *)(void *)&shard->p.mail[shard->p.message_count + index];
 }
 
-/* A slot, in the owner's list, with its node not armed; NONE: all are in use. */
+/* The slots behind the timers' are watches: of a pool of their own, and never armed. */
+static inline bool tina__timer_is_watch(const tina__shard *shard, uint32_t index) { return index >= shard->p.timer_count; }
+
+/* A slot that was taken from its pool: into the owner's list, with its node not armed. */
+void tina__timer_open(tina__shard *shard, tina__isolate *owner, uint32_t index, tina__timer_use use);
+
+/* A timer's slot, opened; NONE: all are in use. */
 uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_use use);
 
 /* Out of the owner's list. */
@@ -37,7 +43,7 @@ void tina__timer_handled(tina__shard *shard, uint32_t index);
 /* Just before it is handled: a single timer can't be cancelled any more. */
 void tina__timer_delivered(tina__shard *shard, uint32_t index);
 
-/* Ends all timers and calls of an isolate. */
+/* Ends all timers, calls and watches of an isolate. */
 void tina__timers_end(tina__shard *shard, tina__isolate *owner);
 
 /* Expired timers become mail, calls fail, operations are cancelled. Returns how many. */

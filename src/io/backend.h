@@ -53,7 +53,8 @@
  * which the reactor gives each descriptor, unique while it is open: where a
  * backend keeps what it knows.
  *
- * Time and randomness do not exist here, except for wait_ns.
+ * Time and randomness do not exist here, except for wait_ns, and for how long
+ * abandon waits.
  */
 #ifndef TINA__IO_BACKEND_H
 #define TINA__IO_BACKEND_H
@@ -109,7 +110,23 @@ typedef struct tina__backend_api {
     size_t (*memory_size)(const tina__backend_config *config);
     /* TINA_OK, or why not; os_error and why (a few words, static) say more. Decides by doing an operation, not by probing. */
     tina_status (*open)(const tina__backend_config *config, tina__backend **backend, int *os_error, const char **why);
-    /* Nothing is under way any more, or the rest is abandoned with the process. */
+    /*
+     * Ends everything at once, for a shard whose memory is made anew. The requests
+     * may be damaged, and are not read; a fault may have cut any other call short,
+     * and a collect that did not return has collected nothing.
+     *
+     * When it returns true, nothing is under way: no completion will come of what
+     * was submitted, and the kernel touches neither requests nor buffers any more.
+     * Completions that were not collected are dropped, and the descriptors that
+     * accepts brought with them closed. No buffer is lent, and no end was asked
+     * for. Descriptors stay open, for close_fd, and are not watched. A wake is not
+     * lost: the next flush that may wait does not. Asks for no memory.
+     *
+     * False: the kernel did not let go within about a second. Then only close may
+     * follow, and the memory has to stay where it is.
+     */
+    bool (*abandon)(tina__backend *backend);
+    /* What is still under way ends as with abandon. */
     void (*close)(tina__backend *backend);
 
     void (*submit)(tina__backend *backend, tina__io_request *requests); /* a list, linked by next, in order */

@@ -61,8 +61,6 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
     return TINA_OK;
 }
 
-static void close_backend(tina__backend *backend) { close(backend->epoll_fd); }
-
 /* ---- Requests ---- */
 
 static uint64_t watch_word(uint32_t slot, uint32_t generation) { return (uint64_t)generation << 32 | slot; }
@@ -78,6 +76,7 @@ static void watch(tina__backend *backend, tina__io_request *request)
     if (result != 0 && errno == EEXIST) /* a copy of an earlier descriptor of this number keeps its watch alive */
         result = epoll_ctl(backend->epoll_fd, EPOLL_CTL_MOD, request->os_fd, &event);
     if (result == 0) {
+        fd->os_fd = request->os_fd;
         fd->is_watched = true;
         return;
     }
@@ -114,8 +113,9 @@ static uint32_t collect(tina__backend *backend, tina__io_completion *completions
         if (tina__ready_goes_again(&backend->ready, request))
             submit_one(backend, request);
         else
-            completions[count++] = tina__requests_completion(request);
+            completions[count++] = tina__ready_hand_out(&backend->ready, request);
     }
+    tina__ready_hands_off(&backend->ready);
     return count;
 }
 
@@ -123,6 +123,26 @@ static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
     tina__ready_forget(&backend->ready, slot);
     close(os_fd);
+}
+
+/* ---- Ending everything ---- */
+
+static bool abandon(tina__backend *backend)
+{
+    for (uint32_t slot = 0; slot < backend->ready.fd_count; slot++) {
+        const tina__ready_fd *fd = &backend->ready.fds[slot];
+        if (fd->is_watched)
+            epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, fd->os_fd, NULL);
+    }
+    tina__ready_abandon(&backend->ready);
+    tina__os_event_signal(backend->wake_fd); /* whoever did so may have been read, and not been heard */
+    return true;
+}
+
+static void close_backend(tina__backend *backend)
+{
+    tina__ready_abandon(&backend->ready);
+    close(backend->epoll_fd);
 }
 
 /* ---- The turn ---- */
@@ -194,6 +214,7 @@ const tina__backend_api tina__epoll_backend = {
     .id = TINA_BACKEND_EPOLL,
     .memory_size = memory_size,
     .open = open_backend,
+    .abandon = abandon,
     .close = close_backend,
     .submit = submit,
     .cancel = cancel,

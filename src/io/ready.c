@@ -3,9 +3,11 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/handle.h"
 #include "os/sock_posix.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* A request's backend_state. */
 enum { FRESH, CONNECTING, STARVED };
@@ -20,6 +22,7 @@ void tina__ready_init(tina__ready *ready, const tina__backend_config *config, vo
     *ready = (tina__ready){
         .fds = memory,
         .fd_count = config->fd_count,
+        .handed = TINA__NONE,
         .buffers = config->buffers,
         .buffer_size = config->buffer_size,
         .buffer_count = config->buffer_count,
@@ -57,7 +60,7 @@ static bool would_block(int os_error) { return os_error == EAGAIN || os_error ==
 
 /* ---- One attempt of each kind. True: the request is over; false: it would block ---- */
 
-static bool try_accept(tina__ready *ready, tina__io_request *request)
+static bool try_accept(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
 {
     tina__sock_address host = {.length = sizeof host.ipv6};
     bool wants_peer = request->peer != NULL;
@@ -72,6 +75,8 @@ static bool try_accept(tina__ready *ready, tina__io_request *request)
         fail(ready, request, errno);
         return true;
     }
+    fd->accepted = os_fd;
+    fd->has_accepted = true;
     if (wants_peer)
         tina__sock_decode(&host, request->peer);
     tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
@@ -182,7 +187,7 @@ static bool try_request(tina__ready *ready, tina__ready_fd *fd, tina__io_request
 {
     bool is_over = false;
     switch ((tina__io_kind)request->kind) {
-    case TINA__IO_ACCEPT: is_over = try_accept(ready, request); break;
+    case TINA__IO_ACCEPT: is_over = try_accept(ready, fd, request); break;
     case TINA__IO_CONNECT: is_over = try_connect(ready, request); break;
     case TINA__IO_RECEIVE: is_over = try_receive(ready, fd, request); break;
     case TINA__IO_SEND: is_over = try_send(ready, fd, request); break;
@@ -274,6 +279,22 @@ bool tina__ready_goes_again(const tina__ready *ready, const tina__io_request *re
     return request->backend_state == STARVED && ready->lent_count != 0;
 }
 
+tina__io_completion tina__ready_hand_out(tina__ready *ready, const tina__io_request *request)
+{
+    tina__ready_fd *fd = fd_at(ready, request->slot);
+    if (request->kind == TINA__IO_ACCEPT && fd->has_accepted) {
+        fd->next_handed = ready->handed;
+        ready->handed = request->slot;
+    }
+    return tina__requests_completion(request);
+}
+
+void tina__ready_hands_off(tina__ready *ready)
+{
+    for (; ready->handed != TINA__NONE; ready->handed = ready->fds[ready->handed].next_handed)
+        ready->fds[ready->handed].has_accepted = false;
+}
+
 void tina__ready_lend(tina__ready *ready, uint32_t buffer)
 {
     tina__assert(buffer < ready->buffer_count);
@@ -287,4 +308,21 @@ void tina__ready_forget(tina__ready *ready, uint32_t slot)
     tina__assert(fd->reader == NULL);
     tina__assert(fd->writer == NULL);
     *fd = (tina__ready_fd){.generation = fd->generation + 1};
+}
+
+static void abandon_fd(tina__ready_fd *fd)
+{
+    if (fd->has_accepted)
+        close(fd->accepted);
+    *fd = (tina__ready_fd){.generation = fd->generation + 1};
+}
+
+void tina__ready_abandon(tina__ready *ready)
+{
+    for (uint32_t slot = 0; slot < ready->fd_count; slot++)
+        abandon_fd(&ready->fds[slot]);
+    ready->waiting_count = 0;
+    ready->done.first = NULL;
+    ready->handed = TINA__NONE;
+    ready->lent_count = 0;
 }

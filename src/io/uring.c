@@ -1,16 +1,22 @@
 /*
  * io_uring: one ring for each shard, made and used by its thread alone.
  *
- * A request waits in the queue until flush hands it over; from then on its token
- * is the kernel's user data, and requests[] leads from a completion back to it.
- * One enter in a turn hands over, lets the kernel finish and waits. Where the
- * kernel takes no more for now, what is left stays queued and the next flush goes
- * on: nothing is lost and nothing is refused.
+ * A request waits in the queue until flush hands it over; submissions[] leads from
+ * a completion back to it. One enter in a turn hands over, lets the kernel finish
+ * and waits. Where the kernel takes no more for now, what is left stays queued and
+ * the next flush goes on: nothing is lost and nothing is refused.
  *
  * Receives take their buffer from a ring of provided ones when there is data.
  *
- * User data with a zero low half is no token: those are our own entries, whose
- * completions nobody is told of.
+ * The kernel's user data is a word: the request's token, with its kind in place of
+ * the shard. One with a zero low half is of no request: those are our own entries,
+ * whose completions nobody is told of.
+ *
+ * abandon must not trust the requests, and a fault may have come in the middle of
+ * any function here. So it goes by what lies in our own memory and in the rings
+ * alone: the words say what the kernel has and what an accept brought. They are
+ * written before anything of a request is looked at that may fault, and whatever a
+ * collect took before it faulted is still in the ring.
  */
 #define _GNU_SOURCE 1
 #include "base/assert.h"
@@ -23,6 +29,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +38,11 @@
 #define COMPLETIONS_MAX  65536 /* the most that the kernel's completion ring takes; what is beyond it keeps in a list */
 #define PLACES_MAX       32768 /* of a ring of provided buffers; what is lent beyond it follows when a place is free */
 #define BUFFER_GROUP     0
-#define REFUSED_WAIT_NS  1000000 /* how soon to try again what the kernel did not take */
+#define REFUSED_WAIT_NS  1000000    /* how soon to try again what the kernel did not take */
+#define LET_GO_NS        1000000000 /* how long abandon waits for the kernel in all */
+#define PASS_WAIT_NS     10000000   /* and how long before it asks again */
+#define KIND_SHIFT       56
+#define TOKEN_MASK       ((1ull << KIND_SHIFT) - 1) /* what a word keeps of a token */
 #define OWN_WORD(number) ((uint64_t)(number) << 32)
 #define OWN_NOP          OWN_WORD(1)
 #define OWN_CANCEL       OWN_WORD(2)
@@ -41,13 +52,18 @@
 /* A request's backend_state. */
 enum { QUEUED, QUEUED_CANCELLED, UNDER_WAY, CANCEL_ASKED };
 
+typedef struct submission {
+    tina__io_request *request; /* NULL: none was submitted, or it is over */
+    uint64_t word;             /* the user data of the entry that the kernel has, or is about to get; 0: none */
+} submission;
+
 struct tina__backend {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
-    tina__request_list queue;    /* not handed over yet */
-    tina__request_list done;     /* over without the kernel */
-    tina__io_request **requests; /* by their token's index; NULL: none is under way */
-    uint64_t *cancels; /* tokens of requests under way whose end was asked for: each at most once, so op_count are enough */
+    tina__request_list queue; /* not handed over yet */
+    tina__request_list done;  /* over without the kernel */
+    submission *submissions;  /* by their token's index */
+    uint64_t *cancels; /* words of requests under way whose end was asked for: each at most once, so op_count are enough */
     uint32_t cancel_count;
     uint32_t op_count;
     uint8_t *buffers;
@@ -79,7 +95,7 @@ static uint32_t count_spare(const tina__backend_config *config)
 
 static size_t tables_size(const tina__backend_config *config)
 {
-    size_t by_operation = config->op_count * (sizeof(tina__io_request *) + sizeof(uint64_t));
+    size_t by_operation = config->op_count * (sizeof(submission) + sizeof(uint64_t));
     size_t by_place = count_places(config) * (sizeof(uint32_t) + sizeof(uint16_t));
     return sizeof(tina__backend) + by_operation + by_place + count_spare(config) * sizeof(uint32_t);
 }
@@ -91,17 +107,27 @@ static size_t memory_size(const tina__backend_config *config)
     return tables_size(config) + page_size + buffer_ring_size;
 }
 
+static void forget_all(tina__backend *self)
+{
+    self->queue.first = NULL;
+    self->done.first = NULL;
+    self->cancel_count = 0;
+    self->lent_count = 0;
+    self->spare_count = 0;
+    self->free_place_count = 0;
+    for (int place = self->buffer_mask; place >= 0; place--)
+        self->free_places[self->free_place_count++] = (uint16_t)place;
+}
+
 static void carve(tina__backend *self, const tina__backend_config *config)
 {
     memset(self, 0, sizeof *self);
-    self->requests = (tina__io_request **)(void *)(self + 1);
-    self->cancels = (uint64_t *)(void *)(self->requests + config->op_count);
+    self->submissions = (submission *)(void *)(self + 1);
+    self->cancels = (uint64_t *)(void *)(self->submissions + config->op_count);
     uint32_t place_count = count_places(config);
     self->buffer_of = (uint32_t *)(void *)(self->cancels + config->op_count);
     self->spare = self->buffer_of + place_count;
     self->free_places = (uint16_t *)(void *)(self->spare + count_spare(config));
-    for (uint32_t place = place_count; place-- != 0;)
-        self->free_places[self->free_place_count++] = (uint16_t)place;
     uintptr_t buffer_ring = tina__align_up((uintptr_t)config->memory + tables_size(config), tina__os_page_size());
     self->buffer_ring = (struct io_uring_buf_ring *)buffer_ring;
     self->op_count = config->op_count;
@@ -110,6 +136,7 @@ static void carve(tina__backend *self, const tina__backend_config *config)
     self->buffer_size = config->buffer_size;
     self->buffer_mask = io_uring_buf_ring_mask(place_count);
     self->wake_fd = config->wake_fd;
+    forget_all(self);
 }
 
 /* ---- Opening ---- */
@@ -199,12 +226,6 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
     return TINA_OK;
 }
 
-static void close_backend(tina__backend *backend)
-{
-    io_uring_unregister_buf_ring(&backend->ring, BUFFER_GROUP);
-    io_uring_queue_exit(&backend->ring);
-}
-
 /* ---- Handing over ---- */
 
 static bool has_room(struct io_uring *ring, unsigned count)
@@ -214,6 +235,22 @@ static bool has_room(struct io_uring *ring, unsigned count)
     io_uring_submit(ring); /* how much it took is seen in the ring */
     return io_uring_sq_space_left(ring) >= count;
 }
+
+static submission *submission_of(tina__backend *backend, const tina__io_request *request)
+{
+    uint32_t index = tina__word_index(request->token);
+    tina__assert(index < backend->op_count);
+    return &backend->submissions[index];
+}
+
+static uint64_t word_of(const tina__io_request *request)
+{
+    return (uint64_t)request->kind << KIND_SHIFT | (request->token & TOKEN_MASK);
+}
+static bool is_own(uint64_t word) { return tina__word_generation(word) == 0; }
+static tina__io_kind kind_of(uint64_t word) { return (tina__io_kind)(word >> KIND_SHIFT); }
+/* The watch of wake_fd is a pair of entries, of which exactly one completes: the second, or the first where it fails. */
+static bool ends_watch(uint64_t word) { return word == OWN_WAKE || word == OWN_WAKE_POLL; }
 
 static void prepare_accept(struct io_uring_sqe *entry, const tina__io_request *request)
 {
@@ -246,7 +283,20 @@ static void prepare(const tina__backend *backend, struct io_uring_sqe *entry, co
                            MSG_NOSIGNAL | (request->no_wait ? MSG_DONTWAIT : 0));
         break;
     }
-    io_uring_sqe_set_data64(entry, request->token);
+}
+
+/* An entry for the request, which is known to be in the ring before more of the request is read. */
+static struct io_uring_sqe *claim_entry(tina__backend *backend, const tina__io_request *request)
+{
+    submission *place = submission_of(backend, request);
+    uint64_t word = word_of(request);
+    tina__assert(place->request == request);
+    tina__assert(place->word == 0);
+    struct io_uring_sqe *entry = io_uring_get_sqe(&backend->ring);
+    io_uring_sqe_set_data64(entry, word);
+    place->word = word;
+    atomic_signal_fence(memory_order_seq_cst); /* with abandon, after a fault in what follows */
+    return entry;
 }
 
 /* The two of a pair go over together or not at all: a chain does not reach over two submissions. */
@@ -267,22 +317,26 @@ static bool watch_wake(tina__backend *backend)
     return true;
 }
 
+static void prepare_cancel(struct io_uring_sqe *entry, uint64_t word)
+{
+    io_uring_prep_cancel64(entry, word, 0);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(entry, OWN_CANCEL);
+}
+
 static bool hand_over_cancels(tina__backend *backend)
 {
     while (backend->cancel_count != 0) {
         if (!has_room(&backend->ring, 1))
             return false;
-        struct io_uring_sqe *entry = io_uring_get_sqe(&backend->ring);
-        io_uring_prep_cancel64(entry, backend->cancels[--backend->cancel_count], 0);
-        entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        io_uring_sqe_set_data64(entry, OWN_CANCEL);
+        prepare_cancel(io_uring_get_sqe(&backend->ring), backend->cancels[--backend->cancel_count]);
     }
     return true;
 }
 
 static void finish(tina__backend *backend, tina__io_request *request, tina_status status)
 {
-    backend->requests[tina__word_index(request->token)] = NULL;
+    submission_of(backend, request)->request = NULL;
     tina__requests_finish(&backend->done, request, tina__completion_make(request, status, 0));
 }
 
@@ -303,7 +357,7 @@ static bool hand_over_requests(tina__backend *backend)
         } else if (!is_sound(request)) {
             finish(backend, request, TINA_INVALID);
         } else {
-            prepare(backend, io_uring_get_sqe(&backend->ring), request);
+            prepare(backend, claim_entry(backend, request), request);
             request->backend_state = UNDER_WAY;
         }
     }
@@ -317,10 +371,9 @@ static void submit(tina__backend *backend, tina__io_request *requests)
     while (requests != NULL) {
         tina__io_request *request = requests;
         requests = request->next;
-        uint32_t index = tina__word_index(request->token);
-        tina__assert(index < backend->op_count);
-        tina__assert(backend->requests[index] == NULL);
-        backend->requests[index] = request;
+        submission *place = submission_of(backend, request);
+        tina__assert(place->request == NULL);
+        place->request = request;
         request->backend_state = QUEUED;
         tina__requests_push(&backend->queue, request);
     }
@@ -328,7 +381,8 @@ static void submit(tina__backend *backend, tina__io_request *requests)
 
 static void cancel(tina__backend *backend, tina__io_request *request)
 {
-    if (backend->requests[tina__word_index(request->token)] != request)
+    const submission *place = submission_of(backend, request);
+    if (place->request != request)
         return;
     if (request->backend_state == QUEUED)
         request->backend_state = QUEUED_CANCELLED;
@@ -336,7 +390,7 @@ static void cancel(tina__backend *backend, tina__io_request *request)
         return;
     tina__assert(backend->cancel_count < backend->op_count);
     request->backend_state = CANCEL_ASKED;
-    backend->cancels[backend->cancel_count++] = request->token;
+    backend->cancels[backend->cancel_count++] = place->word;
 }
 
 /* A place is in use until its completion was collected: completions need not come in the order of the places. */
@@ -366,16 +420,15 @@ static bool kernel_has_work(const struct io_uring *ring)
     return io_uring_sq_ready(ring) != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-static void wait_for_one(struct io_uring *ring, uint64_t wait_ns)
+/* Negative: it brought nothing, -errno. */
+static int wait_for_one(struct io_uring *ring, uint64_t wait_ns)
 {
-    if (wait_ns == TINA_NONE_NS) {
-        io_uring_submit_and_wait(ring, 1);
-        return;
-    }
+    if (wait_ns == TINA_NONE_NS)
+        return io_uring_submit_and_wait(ring, 1);
     struct __kernel_timespec wait = {.tv_sec = (long long)(wait_ns / 1000000000),
                                      .tv_nsec = (long long)(wait_ns % 1000000000)};
     struct io_uring_cqe *first;
-    io_uring_submit_and_wait_timeout(ring, &first, 1, &wait, NULL);
+    return io_uring_submit_and_wait_timeout(ring, &first, 1, &wait, NULL);
 }
 
 static void flush(tina__backend *backend, uint64_t wait_ns)
@@ -461,23 +514,26 @@ static bool goes_again(const tina__backend *backend, const tina__io_request *req
 /* False: nobody is to be told. */
 static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina__io_completion *completion)
 {
-    if (tina__word_generation(result->user_data) == 0) {
-        if (result->user_data == OWN_WAKE || result->user_data == OWN_WAKE_POLL)
+    if (is_own(result->user_data)) {
+        if (ends_watch(result->user_data))
             backend->is_wake_watched = false;
         return false;
     }
     uint32_t index = tina__word_index(result->user_data);
     tina__assert(index < backend->op_count);
-    tina__io_request *request = backend->requests[index];
+    submission *place = &backend->submissions[index];
+    tina__assert(place->word == result->user_data);
+    tina__io_request *request = place->request;
     tina__assert(request != NULL);
-    tina__assert(request->token == result->user_data);
+    tina__assert((request->token & TOKEN_MASK) == (result->user_data & TOKEN_MASK));
+    place->word = 0;
     uint32_t buffer = take_buffer(backend, result);
     if (goes_again(backend, request, result->res)) {
         request->backend_state = QUEUED;
         tina__requests_push(&backend->queue, request);
         return false;
     }
-    backend->requests[index] = NULL;
+    place->request = NULL;
     *completion = result->res < 0 ? failure(request, -result->res) : success(request, result->res, buffer);
     return true;
 }
@@ -501,6 +557,136 @@ static uint32_t collect(tina__backend *backend, tina__io_completion *completions
     return count;
 }
 
+/* ---- Ending everything ---- */
+
+/* What the kernel has not taken yet it will never see. */
+static void drop_entries(tina__backend *backend)
+{
+    struct io_uring_sq *entries = &backend->ring.sq;
+    unsigned head = *entries->khead; /* only our own enters move it */
+    for (unsigned at = head; at != entries->sqe_tail; at++) {
+        uint64_t word = entries->sqes[at & *entries->kring_mask].user_data;
+        if (!is_own(word))
+            backend->submissions[tina__word_index(word)].word = 0;
+        else if (ends_watch(word))
+            backend->is_wake_watched = false;
+    }
+    *entries->ktail = head;
+    entries->sqe_head = head;
+    entries->sqe_tail = head;
+}
+
+static uint32_t count_under_way(const tina__backend *backend)
+{
+    uint32_t count = backend->is_wake_watched;
+    for (uint32_t i = 0; i < backend->op_count; i++)
+        count += backend->submissions[i].word != 0;
+    return count;
+}
+
+/* Nobody is told of it. True: one less is under way; false: it was our own, or taken by a collect that faulted. */
+static bool discard(tina__backend *backend, const struct io_uring_cqe *result)
+{
+    uint64_t word = result->user_data;
+    if (is_own(word)) {
+        bool was_watched = backend->is_wake_watched;
+        backend->is_wake_watched = was_watched && !ends_watch(word);
+        return was_watched != backend->is_wake_watched;
+    }
+    if (kind_of(word) == TINA__IO_ACCEPT && result->res >= 0)
+        close(result->res);
+    uint32_t index = tina__word_index(word);
+    if (index >= backend->op_count || backend->submissions[index].word != word)
+        return false;
+    backend->submissions[index].word = 0;
+    return true;
+}
+
+static uint32_t discard_completions(tina__backend *backend)
+{
+    uint32_t ended = 0;
+    unsigned seen = 0;
+    unsigned head;
+    struct io_uring_cqe *result;
+    io_uring_for_each_cqe(&backend->ring, head, result)
+    {
+        ended += discard(backend, result);
+        seen++;
+    }
+    io_uring_cq_advance(&backend->ring, seen);
+    return ended;
+}
+
+static bool ask_for_end(tina__backend *backend, uint64_t word)
+{
+    if (!has_room(&backend->ring, 1))
+        return false;
+    prepare_cancel(io_uring_get_sqe(&backend->ring), word);
+    return true;
+}
+
+/* One by one: the kernel's cancel of all looks through all for each of them, which takes it minutes for ten thousand. */
+static void ask_for_every_end(tina__backend *backend)
+{
+    bool has_asked = !backend->is_wake_watched || ask_for_end(backend, OWN_WAKE_POLL);
+    for (uint32_t i = 0; i < backend->op_count && has_asked; i++) {
+        if (backend->submissions[i].word != 0)
+            has_asked = ask_for_end(backend, backend->submissions[i].word);
+    }
+}
+
+/* An enter that brought nothing: it may bring something yet. */
+static bool is_passing(int result)
+{
+    return result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ENOMEM;
+}
+
+/* Until nothing is under way, or what is does not end for a while. False: the kernel refuses to turn. */
+static bool await_ends(tina__backend *backend)
+{
+    int result = 0;
+    for (uint32_t left = count_under_way(backend); left != 0 && result >= 0;) {
+        result = wait_for_one(&backend->ring, PASS_WAIT_NS);
+        left -= discard_completions(backend);
+    }
+    return result >= 0 || is_passing(result);
+}
+
+/* One pass is not always enough: what the kernel was just about to try again can't be found, and may then wait once more. */
+static bool end_all(tina__backend *backend)
+{
+    drop_entries(backend);
+    discard_completions(backend);
+    uint64_t give_up_ns = tina__os_now_ns() + LET_GO_NS;
+    bool may_end = true;
+    while (count_under_way(backend) != 0 && may_end) {
+        may_end = tina__os_now_ns() < give_up_ns; /* looked at before the pass: one is made, however late it is */
+        ask_for_every_end(backend);
+        may_end &= await_ends(backend);
+    }
+    return count_under_way(backend) == 0;
+}
+
+static bool abandon(tina__backend *backend)
+{
+    if (!end_all(backend))
+        return false;
+    io_uring_unregister_buf_ring(&backend->ring, BUFFER_GROUP);
+    if (register_buffers(backend) < 0)
+        return false;
+    memset(backend->submissions, 0, backend->op_count * sizeof *backend->submissions);
+    forget_all(backend);
+    tina__os_event_signal(backend->wake_fd); /* whoever did so may have been read, and not been heard */
+    return true;
+}
+
+static void close_backend(tina__backend *backend)
+{
+    (void)end_all(backend); /* where the kernel does not let go here, it does with the ring */
+    io_uring_unregister_buf_ring(&backend->ring, BUFFER_GROUP);
+    io_uring_queue_exit(&backend->ring);
+}
+
 static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
     (void)backend;
@@ -513,6 +699,7 @@ const tina__backend_api tina__uring_backend = {
     .id = TINA_BACKEND_URING,
     .memory_size = memory_size,
     .open = open_backend,
+    .abandon = abandon,
     .close = close_backend,
     .submit = submit,
     .cancel = cancel,

@@ -24,6 +24,17 @@ static bool counts_add_up(const tina__pool *pool)
     return (uint64_t)pool->used + pool->listed == pool->fresh;
 }
 
+bool tina__pool_head_is_sound(const tina__pool *pool)
+{
+    if (!counts_add_up(pool))
+        return false;
+    if (pool->listed == 0)
+        return true;
+    if (pool->head >= pool->fresh || pool->tail >= pool->fresh)
+        return false;
+    return pool->listed == 1 || *tina__pool_link(pool, pool->head) < pool->fresh;
+}
+
 /*
  * A slot that is in the list twice makes it run in a circle. What comes listed
  * links after the head is the tail, so the circle would bring the tail sooner.

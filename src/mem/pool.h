@@ -33,6 +33,9 @@ typedef struct tina__pool {
 void tina__pool_init(tina__pool *pool, void *base, uint32_t stride, uint32_t link_offset, uint32_t limit,
                      uint32_t reuse_distance);
 
+/* The counts add up, and the list begins where it may. O(1). */
+bool tina__pool_head_is_sound(const tina__pool *pool);
+
 /* Walks the free list: counts add up, no slot is in it twice. O(n), for audits and tests. */
 bool tina__pool_is_sound(const tina__pool *pool);
 

@@ -12,6 +12,10 @@
  * use the places beyond: so they always find room. The ring holds the next power
  * of two of the sum.
  *
+ * When the consumer forgets all that it knew, the producer can mark the place from
+ * which on messages are meant for its new life: the fence. Positions before it are
+ * at most half of the 32 bits away.
+ *
  * Invariant: 0 <= tail - head <= capacity + answer_capacity.
  */
 #ifndef TINA__MEM_SPSC_H
@@ -33,10 +37,12 @@ typedef struct tina__spsc {
     char line0[TINA__CACHE_LINE - sizeof(tina_message *) - 3 * sizeof(uint32_t)];
 
     /* The producer's line. */
-    _Atomic uint32_t tail; /* published up to here */
-    uint32_t written;      /* written up to here */
-    uint32_t head_copy;    /* the consumer's position when it was last needed */
-    char line1[TINA__CACHE_LINE - 3 * sizeof(uint32_t)];
+    _Atomic uint32_t tail;       /* published up to here */
+    uint32_t written;            /* written up to here */
+    uint32_t head_copy;          /* the consumer's position when it was last needed */
+    _Atomic uint32_t fence_life; /* of the consumer's lives: the one that the fence is for */
+    uint32_t fence;              /* written before fence_life, and not again before the consumer's next life */
+    char line1[TINA__CACHE_LINE - 5 * sizeof(uint32_t)];
 
     /* The consumer's line. */
     _Atomic uint32_t head; /* consumed up to here */
@@ -91,6 +97,29 @@ static inline void tina__spsc_publish(tina__spsc *ring)
     atomic_store_explicit(&ring->tail, ring->written, memory_order_release);
 }
 
+/* The index-th that is written and not published. */
+static inline const tina_message *tina__spsc_unpublished_at(const tina__spsc *ring, uint32_t index)
+{
+    return &ring->slots[(atomic_load_explicit(&ring->tail, memory_order_relaxed) + index) & ring->mask];
+}
+
+/* What is written and not published never was. */
+static inline void tina__spsc_roll_back(tina__spsc *ring)
+{
+    ring->written = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+}
+
+/* Publishes; what is written from now on is meant for that life of the consumer's. */
+static inline void tina__spsc_fence(tina__spsc *ring, uint32_t life)
+{
+    if (atomic_load_explicit(&ring->fence_life, memory_order_relaxed) == life)
+        return;               /* the consumer may be reading it */
+    tina__spsc_publish(ring); /* so that no roll-back can bring the position back before the fence */
+    ring->fence = ring->written;
+    /* release, with tina__spsc_is_past_fence: who sees the life sees its fence. */
+    atomic_store_explicit(&ring->fence_life, life, memory_order_release);
+}
+
 /* ---- The consumer's side ---- */
 
 /* The next message that has not been taken, or NULL: none is published. Valid until the release after its take. */
@@ -111,6 +140,18 @@ static inline void tina__spsc_release(tina__spsc *ring)
 {
     /* release, with tina__spsc_claim: our reads of the slots come before the producer's next writes. */
     atomic_store_explicit(&ring->head, ring->read, memory_order_release);
+}
+
+/*
+ * The producer knows of that life of ours, and the next message to take, if there
+ * is one, was written since. Asked after the peek: a message behind the fence is
+ * published after the fence is.
+ */
+static inline bool tina__spsc_is_past_fence(const tina__spsc *ring, uint32_t life)
+{
+    if (atomic_load_explicit(&ring->fence_life, memory_order_acquire) != life) /* with tina__spsc_fence */
+        return false;
+    return (int32_t)(ring->read - ring->fence) >= 0;
 }
 
 #endif

@@ -16,6 +16,7 @@
 /* ---- Time and randomness ---- */
 
 uint64_t tina__os_now_ns(void); /* monotonic; not 0 */
+void tina__os_sleep(uint64_t ns);
 uint64_t tina__os_random(void); /* 64 bits from the kernel, for seeds */
 
 /* ---- Memory ----
@@ -47,7 +48,8 @@ uint64_t tina__os_fd_limit(void);
 /* ---- Threads ----
  *
  * A thread starts with every asynchronous signal blocked, and with SIGPIPE
- * blocked, so that the program's own threads get its signals.
+ * blocked, so that the program's own threads get its signals. Its overflowing
+ * stack faults, as long as no frame is larger than 1 MiB.
  */
 
 typedef struct tina__os_thread {
@@ -57,6 +59,13 @@ typedef struct tina__os_thread {
 tina_status tina__os_thread_start(tina__os_thread *thread, size_t stack_size, const char *name, void (*body)(void *),
                                   void *argument, int *os_error);
 void tina__os_thread_join(tina__os_thread *thread);
+
+/* What follows is asked from any thread, of one that was not joined. */
+
+/* The CPU time that the thread has used. False: it has ended. */
+bool tina__os_thread_cpu_ns(const tina__os_thread *thread, uint64_t *cpu_ns);
+/* The thread waits in the kernel, and not just for a core: in what goes to where, "futex (system call 202)". False also where the kernel does not tell. */
+bool tina__os_thread_is_blocked(const tina__os_thread *thread, char *where, size_t size);
 
 /* ---- Waking ----
  *
@@ -76,11 +85,12 @@ void tina__os_event_wait(int event, uint64_t wait_ns);
 bool tina__os_print_error(const char *line, size_t length);
 
 /*
- * SIGTERM and SIGINT call handler, with those that were there before chained to.
- * Counted: the first installs, the last puts back what was there, unless somebody
- * changed it since. handler is async-signal-safe. At most one handler at a time.
+ * SIGTERM and SIGINT call on_stop, SIGUSR2 calls on_revive; whoever handled them
+ * before is chained to. Counted: the first take installs, the last release puts
+ * back what was there, unless somebody changed it since. Both are async-signal-safe,
+ * and every take names the same two.
  */
-void tina__os_stop_signals_take(void (*handler)(void));
-void tina__os_stop_signals_release(void);
+void tina__os_signals_take(void (*on_stop)(void), void (*on_revive)(void));
+void tina__os_signals_release(void);
 
 #endif

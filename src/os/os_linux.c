@@ -8,13 +8,17 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <tina/version.h>
 #include <unistd.h>
@@ -142,6 +146,119 @@ tina_status tina__os_pin(uint16_t cpu, int *os_error)
         return TINA_SYSTEM_ERROR;
     *os_error = 0;
     return TINA_OK;
+}
+
+/* ---- Threads ---- */
+
+/* The number that the kernel knows the thread by; 0: it has ended. The thread's CPU clock is the number's complement, above three bits. */
+static pid_t number_of(const tina__os_thread *thread)
+{
+    pthread_t asked;
+    memcpy(&asked, &thread->bits[0], sizeof asked);
+    clockid_t clock;
+    return pthread_getcpuclockid(asked, &clock) == 0 ? ~(clock >> 3) : 0;
+}
+
+/* A file that the kernel keeps for the thread, up to size - 1 bytes of it. */
+static bool read_of_thread(pid_t number, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)number, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, text, size - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return length > 0;
+}
+
+typedef struct system_call {
+    long number;
+    const char *name;
+} system_call;
+
+/* Those that can take long. */
+static const system_call system_calls[] = {
+    {SYS_read, "read"},
+    {SYS_write, "write"},
+    {SYS_pread64, "pread64"},
+    {SYS_pwrite64, "pwrite64"},
+    {SYS_readv, "readv"},
+    {SYS_writev, "writev"},
+    {SYS_openat, "openat"},
+    {SYS_close, "close"},
+    {SYS_fsync, "fsync"},
+    {SYS_fdatasync, "fdatasync"},
+    {SYS_flock, "flock"},
+    {SYS_fcntl, "fcntl"},
+    {SYS_ioctl, "ioctl"},
+    {SYS_sendfile, "sendfile"},
+    {SYS_mmap, "mmap"},
+    {SYS_munmap, "munmap"},
+    {SYS_madvise, "madvise"},
+    {SYS_msync, "msync"},
+    {SYS_ppoll, "ppoll"},
+    {SYS_pselect6, "pselect6"},
+    {SYS_epoll_pwait, "epoll_pwait"},
+    {SYS_accept, "accept"},
+    {SYS_accept4, "accept4"},
+    {SYS_connect, "connect"},
+    {SYS_recvfrom, "recvfrom"},
+    {SYS_recvmsg, "recvmsg"},
+    {SYS_sendto, "sendto"},
+    {SYS_sendmsg, "sendmsg"},
+    {SYS_nanosleep, "nanosleep"},
+    {SYS_clock_nanosleep, "clock_nanosleep"},
+    {SYS_futex, "futex"},
+    {SYS_wait4, "wait4"},
+    {SYS_waitid, "waitid"},
+    {SYS_rt_sigsuspend, "rt_sigsuspend"},
+    {SYS_rt_sigtimedwait, "rt_sigtimedwait"},
+    {SYS_io_uring_enter, "io_uring_enter"},
+#ifdef SYS_poll /* machines that are newer than these calls have not got them */
+    {SYS_open, "open"},
+    {SYS_poll, "poll"},
+    {SYS_select, "select"},
+    {SYS_epoll_wait, "epoll_wait"},
+    {SYS_pause, "pause"},
+#endif
+};
+
+static const char *system_call_name(long number)
+{
+    for (size_t i = 0; i < sizeof system_calls / sizeof system_calls[0]; i++) {
+        if (system_calls[i].number == number)
+            return system_calls[i].name;
+    }
+    return "the kernel";
+}
+
+/* "NUMBER ARGUMENTS", "-1 ..." for a page that is being read in, or "running" if that is what it does by now. */
+static void describe_wait(pid_t number, char *where, size_t size)
+{
+    char text[32];
+    char *end = text;
+    long call = -1;
+    if (read_of_thread(number, "syscall", text, sizeof text))
+        call = strtol(text, &end, 10);
+    if (end == text || call < 0)
+        snprintf(where, size, "the kernel");
+    else
+        snprintf(where, size, "%s (system call %ld)", system_call_name(call), call);
+}
+
+bool tina__os_thread_is_blocked(const tina__os_thread *thread, char *where, size_t size)
+{
+    char text[64]; /* "NUMBER (NAME) STATE ...", the name of 15 bytes at most, with parentheses where it likes */
+    pid_t number = number_of(thread);
+    if (number <= 0 || !read_of_thread(number, "stat", text, sizeof text))
+        return false;
+    const char *name_end = strrchr(text, ')');
+    if (name_end == NULL || name_end[1] != ' ' || (name_end[2] != 'S' && name_end[2] != 'D'))
+        return false;
+    describe_wait(number, where, size);
+    return true;
 }
 
 /* ---- Waking ---- */

@@ -36,6 +36,13 @@ uint64_t tina__os_now_ns(void)
     return now_ns != 0 ? now_ns : 1;
 }
 
+void tina__os_sleep(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
 uint64_t tina__os_fd_limit(void)
 {
     struct rlimit limit;
@@ -128,13 +135,24 @@ static size_t usable_stack_size(size_t size)
     return least > 0 && (size_t)least > size ? tina__align_up((size_t)least, tina__os_page_size()) : size;
 }
 
-static int create(pthread_t *thread, size_t stack_size, thread_start *start)
+/*
+ * Below a stack lies a guard, so that its overflow faults. A frame larger than the
+ * guard steps over it and writes into what lies beyond: hence more than the usual
+ * page of it, which costs address space only. Code with frames larger than this
+ * is compiled with -fstack-clash-protection, which touches each page on its way.
+ */
+#define STACK_GUARD_SIZE ((size_t)1 << 20)
+
+/* guard_size: 0 for the system's own. */
+static int create_guarded(pthread_t *thread, size_t stack_size, size_t guard_size, thread_start *start)
 {
     pthread_attr_t attributes;
     int error = pthread_attr_init(&attributes);
     if (error != 0)
         return error;
     error = pthread_attr_setstacksize(&attributes, usable_stack_size(stack_size));
+    if (error == 0 && guard_size != 0)
+        error = pthread_attr_setguardsize(&attributes, guard_size);
     if (error == 0) {
         /* Inherited: so there is no moment in which the thread has another mask. */
         sigset_t blocked = asynchronous_signals(), before;
@@ -144,6 +162,12 @@ static int create(pthread_t *thread, size_t stack_size, thread_start *start)
     }
     pthread_attr_destroy(&attributes);
     return error;
+}
+
+static int create(pthread_t *thread, size_t stack_size, thread_start *start)
+{
+    int error = create_guarded(thread, stack_size, STACK_GUARD_SIZE, start);
+    return error == 0 ? 0 : create_guarded(thread, stack_size, 0, start);
 }
 
 tina_status tina__os_thread_start(tina__os_thread *thread, size_t stack_size, const char *name, void (*body)(void *),
@@ -172,6 +196,18 @@ void tina__os_thread_join(tina__os_thread *thread)
     memcpy(&joined, &thread->bits[0], sizeof joined);
     int error = pthread_join(joined, NULL);
     tina__assert(error == 0);
+}
+
+bool tina__os_thread_cpu_ns(const tina__os_thread *thread, uint64_t *cpu_ns)
+{
+    pthread_t asked;
+    memcpy(&asked, &thread->bits[0], sizeof asked);
+    clockid_t clock;
+    struct timespec used;
+    if (pthread_getcpuclockid(asked, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return false;
+    *cpu_ns = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    return true;
 }
 
 /* ---- Print ---- */
@@ -210,109 +246,4 @@ bool tina__os_print_error(const char *line, size_t length)
     char newline[] = "\n";
     struct iovec parts[] = {{.iov_base = (void *)(uintptr_t)line, .iov_len = length}, {.iov_base = newline, .iov_len = 1}};
     return write_without_sigpipe(parts, 2) >= 0;
-}
-
-/* ---- Stop signals ---- */
-
-typedef struct stop_signal {
-    int number;
-    struct sigaction before; /* stays after the release: who was installed over us may still chain to us */
-} stop_signal;
-
-static stop_signal stop_signals[] = {{.number = SIGTERM}, {.number = SIGINT}};
-enum { STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
-
-static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned stop_count; /* under the lock */
-static _Atomic(void (*)(void)) stop_handler;
-
-/* Set while this thread is in on_stop: two installations may find each other in a ring of chains. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) volatile sig_atomic_t in_stop;
-
-static bool is_function(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) != 0 || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-}
-
-static void chain(const struct sigaction *before, int number, siginfo_t *info, void *context)
-{
-    if (!is_function(before))
-        return;
-    if ((before->sa_flags & SA_SIGINFO) != 0)
-        before->sa_sigaction(number, info, context);
-    else
-        before->sa_handler(number);
-}
-
-static void on_stop(int number, siginfo_t *info, void *context)
-{
-    if (in_stop)
-        return;
-    in_stop = 1;
-    int saved = errno;
-    /* acquire, with the store at the take: what the handler reads was written before. */
-    void (*handler)(void) = atomic_load_explicit(&stop_handler, memory_order_acquire);
-    if (handler != NULL)
-        handler();
-    for (size_t i = 0; i < STOP_SIGNALS; i++) {
-        if (stop_signals[i].number == number)
-            chain(&stop_signals[i].before, number, info, context);
-    }
-    errno = saved;
-    in_stop = 0;
-}
-
-static bool is_ours(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_stop;
-}
-
-static void install(stop_signal *stop)
-{
-    struct sigaction now;
-    sigaction(stop->number, NULL, &now);
-    if (is_ours(&now)) /* whoever had changed it since has put us back */
-        return;
-    stop->before = now;
-    struct sigaction ours = {.sa_sigaction = on_stop, .sa_mask = now.sa_mask};
-    /* Calls of the program that did not expect this signal are not interrupted by it. */
-    int restart = is_function(&now) ? now.sa_flags & SA_RESTART : SA_RESTART;
-    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | restart;
-    sigaction(stop->number, &ours, NULL);
-}
-
-static void put_back(const stop_signal *stop)
-{
-    struct sigaction now;
-    sigaction(stop->number, NULL, &now);
-    if (is_ours(&now))
-        sigaction(stop->number, &stop->before, NULL);
-}
-
-void tina__os_stop_signals_take(void (*handler)(void))
-{
-    pthread_mutex_lock(&stop_lock);
-    if (stop_count++ == 0) {
-        /* release, with on_stop. */
-        atomic_store_explicit(&stop_handler, handler, memory_order_release);
-        for (size_t i = 0; i < STOP_SIGNALS; i++)
-            install(&stop_signals[i]);
-    }
-    bool is_same = atomic_load_explicit(&stop_handler, memory_order_relaxed) == handler;
-    pthread_mutex_unlock(&stop_lock);
-    tina__assert(is_same);
-}
-
-void tina__os_stop_signals_release(void)
-{
-    pthread_mutex_lock(&stop_lock);
-    unsigned count = stop_count;
-    if (count == 1) {
-        for (size_t i = 0; i < STOP_SIGNALS; i++)
-            put_back(&stop_signals[i]);
-        atomic_store_explicit(&stop_handler, NULL, memory_order_relaxed); /* only keeps a late signal from being heard */
-    }
-    stop_count -= count > 0;
-    pthread_mutex_unlock(&stop_lock);
-    tina__assert(count > 0);
 }

@@ -1,5 +1,7 @@
 #include "run/build.h"
 
+#include "run/tree.h"
+
 #include <string.h>
 
 static void *region(const tina__build *build, tina__region_id id)
@@ -28,6 +30,7 @@ static void build_types(const tina__build *build)
             .stride = tina__plan_struct_stride(type),
             .size = type->size,
             .first = first,
+            .containment = type->containment,
             .budget_per_tick = 256u * (type->weight == 0 ? 1u : type->weight),
             .mailbox_capacity = tina__type_mailbox_capacity(type),
             .scratch_max = type->scratch_max == 0 ? tina__spec_scratch_size(spec) : type->scratch_max,
@@ -42,36 +45,102 @@ static void build_types(const tina__build *build)
     }
 }
 
+/* ---- The tree ---- */
+
+static void build_child(const tina__build *build, uint32_t index, const tina_child *child, uint16_t group)
+{
+    tina__child_record *record = (tina__child_record *)region(build, TINA__REGION_CHILDREN) + index;
+    *record = (tina__child_record){
+        .isolate = TINA__NONE,
+        .group = group,
+        .nested = TINA__GROUP_NONE,
+        .restart = child->restart == TINA_RESTART_DEFAULT ? TINA_PERMANENT : child->restart,
+        .state = TINA__CHILD_DOWN,
+        .is_static = true,
+    };
+    if (child->group != NULL)
+        return; /* build_nested says the rest */
+    record->type = child->type;
+    record->name = child->name;
+    record->args_size = (uint8_t)child->args_size;
+    if (child->args_size != 0)
+        memcpy(record->args, child->args, child->args_size);
+    if (child->name != 0)
+        ((uint32_t *)region(build, TINA__REGION_NAMES))[child->name] = index + 1;
+}
+
+/* Its place in its parent, of which the walk knows. Whether it may begin again: if its record is started again, or its parent is. */
+static void build_nested(const tina__build *build, const tina__tree_walk *walk)
+{
+    tina__group *groups = region(build, TINA__REGION_GROUPS);
+    uint16_t index = (uint16_t)walk->index[walk->depth];
+    uint16_t parent = (uint16_t)walk->index[walk->depth - 1];
+    tina__group *group = &groups[index];
+    group->parent = parent;
+    group->record = groups[parent].first_child + (uint32_t)walk->child[walk->depth - 1];
+    tina__child_record *record = (tina__child_record *)region(build, TINA__REGION_CHILDREN) + group->record;
+    record->nested = index;
+    group->may_begin_again = record->restart != TINA_TEMPORARY || groups[parent].may_begin_again;
+    for (uint32_t depth = 0; depth < walk->depth; depth++)
+        groups[walk->index[depth]].last_inside = index;
+}
+
+static void clear_group(tina__group *group, uint16_t index)
+{
+    group->parent = TINA__GROUP_NONE;
+    group->last_inside = index;
+    group->record = TINA__NONE;
+    group->live_head = TINA__NONE;
+    group->live_tail = TINA__NONE;
+    group->returning = TINA__NONE;
+    group->due_head = TINA__NONE;
+    group->due_tail = TINA__NONE;
+}
+
+static void build_group(const tina__build *build, uint16_t index, const tina_group_spec *spec, uint32_t first_child,
+                        struct tina__budget_entry *entries)
+{
+    const tina__limits *limits = &build->plans[build->shard].limits;
+    tina__group *group = (tina__group *)region(build, TINA__REGION_GROUPS) + index;
+    clear_group(group, index);
+    group->name = spec->name;
+    group->strategy = spec->strategy;
+    group->first_child = first_child;
+    group->static_count = (uint32_t)spec->child_count;
+    group->dynamic_max = tina__group_dynamic_max(spec, limits->slot_total);
+    group->backoff_ns = spec->backoff_ns;
+    group->backoff_max_ns = spec->backoff_max_ns != 0 ? spec->backoff_max_ns : 64 * spec->backoff_ns;
+    tina__budget_init(&group->budget, entries, spec->restart_max, spec->window_ns, 5);
+    for (size_t i = 0; i < spec->child_count; i++)
+        build_child(build, first_child + (uint32_t)i, &spec->children[i], index);
+    if (spec->name != 0)
+        ((uint32_t *)region(build, TINA__REGION_NAMES))[limits->name_count + spec->name] = index + 1u;
+}
+
 static void build_tree(const tina__build *build)
 {
-    const tina_system_spec *spec = build->spec;
-    const tina_group_spec *root = tina__spec_root(spec, build->shard);
-    tina__group *groups = region(build, TINA__REGION_GROUPS);
-    tina__child_record *children = region(build, TINA__REGION_CHILDREN);
-    uint32_t *names = region(build, TINA__REGION_NAMES);
-    tina__group *group = &groups[TINA__GROUP_ROOT];
-    group->name = root->name;
-    group->static_count = (uint32_t)root->child_count;
-    group->dynamic_max = build->plans[build->shard].limits.dynamic_max;
-    tina__budget_init(&group->budget, region(build, TINA__REGION_BUDGETS), root->restart_max, root->window_ns, 5);
-    groups[TINA__GROUP_UNSUPERVISED].dynamic_max = UINT32_MAX;
-    for (size_t i = 0; i < root->child_count; i++) {
-        const tina_child *child = &root->children[i];
-        children[i] = (tina__child_record){
-            .isolate = TINA__NONE,
-            .name = child->name,
-            .type = child->type,
-            .restart = child->restart == TINA_RESTART_DEFAULT ? TINA_PERMANENT : child->restart,
-            .state = TINA__CHILD_DOWN,
-            .args_size = (uint8_t)child->args_size,
-            .is_static = true,
-        };
-        if (child->args_size != 0)
-            memcpy(children[i].args, child->args, child->args_size);
-        if (child->name != 0)
-            names[child->name] = (uint32_t)i + 1;
+    const tina__plan *plan = &build->plans[build->shard];
+    const tina_group_spec *root = tina__spec_root(build->spec, build->shard);
+    struct tina__budget_entry *entries = region(build, TINA__REGION_BUDGETS);
+    uint32_t first_child = 0;
+    tina__tree_walk walk;
+    tina__tree_begin(&walk, root);
+    for (const tina_group_spec *group = root; group != NULL; group = tina__tree_next(&walk)) {
+        build_group(build, (uint16_t)walk.index[walk.depth], group, first_child, entries);
+        if (walk.depth != 0)
+            build_nested(build, &walk);
+        first_child += (uint32_t)group->child_count;
+        entries += tina__budget_entry_count(group->restart_max);
     }
+    uint16_t unsupervised = tina__group_unsupervised(plan->group_count);
+    tina__group *group = (tina__group *)region(build, TINA__REGION_GROUPS) + unsupervised;
+    clear_group(group, unsupervised);
+    group->first_child = first_child;
+    group->dynamic_max = UINT32_MAX;
+    group->state = TINA__GROUP_UP;
 }
+
+/* ---- Its neighbours ---- */
 
 /* The channels that this shard reads lie here; those that it writes, in the mappings of their readers. */
 static void build_peers(const tina__build *build)
@@ -84,7 +153,7 @@ static void build_peers(const tina__build *build)
     tina__peer *peers = region(build, TINA__REGION_PEERS);
     tina__place *places = region(build, TINA__REGION_PLACES);
     tina_message *slots = region(build, TINA__REGION_CHANNEL_SLOTS);
-    uint32_t owed_first = plan->limits.timer_count;
+    uint32_t owed_first = plan->limits.timer_count + plan->limits.watch_count;
     for (size_t i = 0; i < shard_count; i++) {
         if (i == self)
             continue;
@@ -95,7 +164,8 @@ static void build_peers(const tina__build *build)
         peer->out = tina__plan_channel(&build->plans[i], build->bases[i], self, i);
         peer->places = places;
         peer->owed_first = owed_first;
-        tina__spsc_init(peer->in, slots, capacity, answers);
+        if (!build->is_rebirth)
+            tina__spsc_init(peer->in, slots, capacity, answers);
         slots += tina__spsc_slot_count(capacity, answers);
         places += answers;
         owed_first += plans[i].out_answers;
@@ -113,6 +183,9 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
         .isolates = region(build, TINA__REGION_ISOLATES),
         .message_count = limits->message_count,
         .timer_count = limits->timer_count,
+        .watch_count = limits->watch_count,
+        .bucket_count = plan->bucket_count,
+        .buckets = region(build, TINA__REGION_WATCH_BUCKETS),
         .mail = region(build, TINA__REGION_MAIL),
         .timer_generations = region(build, TINA__REGION_TIMER_GENERATIONS),
         .owed_count = plan->owed_count,
@@ -132,8 +205,9 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
         .transfers = region(build, TINA__REGION_TRANSFERS),
         .transfer_records = region(build, TINA__REGION_TRANSFER_RECORDS),
         .child_count = limits->child_count + limits->restartable_count,
+        .static_child_count = limits->child_count,
         .children = region(build, TINA__REGION_CHILDREN),
-        .name_count = plan->name_count,
+        .name_count = limits->name_count,
         .names = region(build, TINA__REGION_NAMES),
         .scratch_size = limits->scratch_size,
         .scratch = region(build, TINA__REGION_SCRATCH),
@@ -141,11 +215,28 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
         .inbox = region(build, TINA__REGION_INBOX),
         .log = region(build, TINA__REGION_LOG),
         .wheel = region(build, TINA__REGION_WHEEL),
+        .group_count = plan->group_count,
         .groups = region(build, TINA__REGION_GROUPS),
+        .trace = region(build, TINA__REGION_TRACE),
     };
-    struct tina__budget_entry *entries = region(build, TINA__REGION_BUDGETS);
-    entries += tina__budget_entry_count(tina__spec_root(build->spec, build->shard)->restart_max);
-    tina__budget_init(&parts->budget, entries, build->spec->shard_restart_max, build->spec->shard_restart_window_ns, 30);
+}
+
+/* What others hold on to, from the boot to the end. */
+static void build_lasting(const tina__build *build, const tina__shard_parts *parts)
+{
+    const tina__limits *limits = &build->plans[build->shard].limits;
+    tina__mpsc_init(parts->inbox, region(build, TINA__REGION_INBOX_SLOTS), limits->inbox_capacity);
+    tina__log_ring_init(parts->log, region(build, TINA__REGION_LOG_BYTES), limits->log_size);
+    tina__trace_init(parts->trace, region(build, TINA__REGION_TRACE_EVENTS), region(build, TINA__REGION_TRACE_DUMP),
+                     limits->trace_count);
+}
+
+void tina__build_locate(const tina__build *build, tina__shard *shard)
+{
+    build_parts(build, &shard->p);
+    shard->shared = build->shared;
+    shard->public = &build->shared->shards[build->shard];
+    shard->id = (uint8_t)build->shard;
 }
 
 tina__shard *tina__build_shard(const tina__build *build)
@@ -156,8 +247,8 @@ tina__shard *tina__build_shard(const tina__build *build)
     build_tree(build);
     build_peers(build);
     build_parts(build, &parts);
-    tina__mpsc_init(parts.inbox, region(build, TINA__REGION_INBOX_SLOTS), limits->inbox_capacity);
-    tina__log_ring_init(parts.log, region(build, TINA__REGION_LOG_BYTES), limits->log_size);
+    if (!build->is_rebirth)
+        build_lasting(build, &parts);
     tina__timer_wheel_init(parts.wheel, limits->timer_resolution_ns, build->now_ns);
     tina__shard *shard = region(build, TINA__REGION_SHARD);
     tina__shard_init(shard, (uint8_t)build->shard, build->shared, &parts, build->seed, build->now_ns);

@@ -12,9 +12,13 @@ typedef struct tina__build {
     size_t shard;
     uint64_t seed;
     uint64_t now_ns;
+    bool is_rebirth; /* what others may hold is there, and stays: channels, inbox, log, flight recorder, generations */
 } tina__build;
 
-/* The mapping is open and zero. Other shards' mappings are only pointed to. */
+/* The mapping is open and, but for what a rebirth keeps, zero. Other shards' mappings are only pointed to. */
 tina__shard *tina__build_shard(const tina__build *build);
+
+/* Where everything of the shard lies, once more: its own words for it may be damaged. */
+void tina__build_locate(const tina__build *build, tina__shard *shard);
 
 #endif

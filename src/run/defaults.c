@@ -2,6 +2,8 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "core/group.h"
+#include "run/tree.h"
 
 #ifdef TINA_HOSTILE
 enum {
@@ -48,6 +50,7 @@ enum {
     STACK_SIZE = 256 * 1024,
     TIMER_RESOLUTION_NS = 1000000,
     RESTARTABLE_MAX = 4096,
+    TRACE_COUNT = 1024,
 };
 
 static uint32_t clamp(uint64_t value, uint64_t least, uint64_t most)
@@ -145,11 +148,43 @@ static void io_limits(const tina_system_spec *spec, tina__limits *out)
     out->buffer_size = (uint32_t)tina__align_up(given_or(spec->buffer_size, BUFFER_SIZE), TINA__CACHE_LINE);
 }
 
-static void group_limits(const tina_group_spec *root, tina__limits *out)
+uint32_t tina__group_dynamic_max(const tina_group_spec *group, uint32_t slot_total)
 {
-    out->child_count = (uint32_t)root->child_count;
-    out->dynamic_max = tina__min_u32(given_or(root->dynamic_max, out->slot_total), out->slot_total);
-    out->restartable_count = root->dynamic_max != 0 ? out->dynamic_max : tina__min_u32(out->slot_total, RESTARTABLE_MAX);
+    if (group->strategy != TINA_ONE_FOR_ONE)
+        return 0;
+    return tina__min_u32(given_or(group->dynamic_max, slot_total), slot_total);
+}
+
+static uint32_t highest_name(const tina_group_spec *group)
+{
+    uint32_t highest = group->name;
+    for (size_t i = 0; i < group->child_count; i++) {
+        if (group->children[i].group == NULL)
+            highest = tina__max_u32(highest, group->children[i].name);
+    }
+    return highest;
+}
+
+static void tree_limits(const tina_group_spec *root, tina__limits *out)
+{
+    uint64_t restartable = 0;
+    bool has_default = false;
+    tina__tree_walk walk;
+    out->child_count = 0;
+    out->budget_entries = 0;
+    out->name_count = 0;
+    tina__tree_begin(&walk, root);
+    for (const tina_group_spec *group = root; group != NULL; group = tina__tree_next(&walk)) {
+        out->child_count += (uint32_t)group->child_count;
+        out->budget_entries += tina__budget_entry_count(group->restart_max);
+        out->name_count = tina__max_u32(out->name_count, highest_name(group) + 1);
+        if (group->dynamic_max == 0)
+            has_default |= group->strategy == TINA_ONE_FOR_ONE;
+        else
+            restartable += tina__group_dynamic_max(group, out->slot_total);
+    }
+    out->group_count = walk.count;
+    out->restartable_count = clamp(restartable + (has_default ? RESTARTABLE_MAX : 0), 0, out->slot_total);
 }
 
 void tina__limits_of(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__limits *out)
@@ -161,12 +196,14 @@ void tina__limits_of(const tina_system_spec *spec, size_t shard, size_t shard_co
     out->channel_capacity = default_channel_capacity(spec, shard_count);
     out->inbox_capacity = given_or(spec->inbox_capacity, INBOX);
     out->timer_count = given_or(spec->timer_count, clamp((uint64_t)out->slot_total + TIMERS_SPARE, 0, TIMERS_MAX));
+    out->watch_count = given_or(spec->watch_count, clamp((uint64_t)out->slot_total + TIMERS_SPARE, 0, TIMERS_MAX));
     io_limits(spec, out);
     out->transfer_count = given_or(spec->transfer_count, clamp(out->slot_total, TRANSFERS_MIN, TRANSFERS_MAX));
     out->transfer_size = given_or(spec->transfer_size, TRANSFER_SIZE);
     out->scratch_size = tina__spec_scratch_size(spec);
     out->stack_size = given_or(spec->stack_size, STACK_SIZE);
     out->log_size = tina__power_of_two_up(given_or(spec->log_size, LOG_SIZE));
+    out->trace_count = tina__power_of_two_up(given_or(spec->trace_count, TRACE_COUNT));
     out->timer_resolution_ns = spec->timer_resolution_ns != 0 ? spec->timer_resolution_ns : TIMER_RESOLUTION_NS;
-    group_limits(tina__spec_root(spec, shard), out);
+    tree_limits(tina__spec_root(spec, shard), out);
 }

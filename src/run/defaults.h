@@ -10,6 +10,7 @@
  *   channel_capacity     16,384 / shard_count; 64 .. 1,024
  *   inbox_capacity       1,024
  *   timer_count          slot_total + 64; at most 65,536
+ *   watch_count          slot_total + 64; at most 65,536
  *   fd_count             slot_total + 64; at most 65,536
  *   op_count             2 * fd_count, a reader and a writer each; at most 1,048,575
  *   buffer_count         fd_count; 64 .. 1,024; none without descriptors
@@ -19,13 +20,15 @@
  *   scratch_size         65,536
  *   stack_size           262,144
  *   log_size             65,536; any size is rounded up to a power of two
+ *   trace_count          1,024; any count is rounded up to a power of two
  *   timer_resolution_ns  1,000,000
- *   dynamic_max          slot_total
- *   restartable_count    slot_total; at most 4,096
+ *   dynamic_max          slot_total; 0 where the strategy is not one_for_one
+ *   restartable_count    the sum of the groups' dynamic_max, of those that are given, and 4,096 for the others;
+ *                        at most slot_total
  *
  * In the hostile twin the derived numbers are the smallest that a working program
  * can do with, so that every run meets the limits: 64 messages, channels of 2, an
- * inbox of 4, slot_total + 4 timers, slot_total + 16 descriptors, as many
+ * inbox of 4, slot_total + 4 timers and watches, slot_total + 16 descriptors, as many
  * operations, 4 buffers, 2 transfers, 1,024 bytes of log.
  */
 #ifndef TINA__RUN_DEFAULTS_H
@@ -43,6 +46,8 @@ typedef struct tina__limits {
     uint32_t channel_capacity; /* where no channel spec says otherwise */
     uint32_t inbox_capacity;
     uint32_t timer_count;
+    uint32_t watch_count;
+    uint32_t trace_count;
     uint32_t fd_count;
     uint32_t op_count;
     uint32_t buffer_count;
@@ -53,9 +58,11 @@ typedef struct tina__limits {
     uint32_t stack_size;
     uint32_t log_size;
     uint64_t timer_resolution_ns;
-    uint32_t child_count;       /* static children of the root */
-    uint32_t dynamic_max;       /* spawned children of the root that may be alive at once */
-    uint32_t restartable_count; /* of these, that may be restarted: those that need an entry in the tree */
+    uint32_t group_count;       /* of the tree, the root included */
+    uint32_t child_count;       /* static children of all groups, groups included */
+    uint32_t restartable_count; /* spawned children that may be restarted: those that need an entry in the tree */
+    uint32_t budget_entries;    /* of all groups */
+    uint32_t name_count;        /* one more than the highest name of a child or a group */
 } tina__limits;
 
 /* One shard's numbers. shard is below shard_count, which is not 0. */
@@ -69,6 +76,9 @@ uint32_t tina__spec_scratch_size(const tina_system_spec *spec);
 
 /* The supervision tree of a shard. */
 const tina_group_spec *tina__spec_root(const tina_system_spec *spec, size_t shard);
+
+/* How many spawned children of a group may be alive at once, where the shard has so many slots. */
+uint32_t tina__group_dynamic_max(const tina_group_spec *group, uint32_t slot_total);
 
 /*
  * Messages in all channels that a shard reads (in, by source) and writes (out, by

@@ -9,19 +9,21 @@ size_t tina__plan_working_stride(const tina_type *type)
     return type->working_size == 0 ? 0 : tina__align_up(type->working_size, 16) + TINA__WORKING_HEADER;
 }
 
+/* How many answers a shard can wait for: to calls, which take a timer each, and to watches. */
+static uint32_t answers_of(const tina__limits *limits) { return limits->timer_count + limits->watch_count; }
+
 void tina__plan_peers(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__peer_plan *peers)
 {
     tina__channel_row row;
     tina__limits limits;
     tina__spec_channel_row(spec, shard, shard_count, &row);
     tina__limits_of(spec, shard, shard_count, &limits);
-    uint32_t own_timers = limits.timer_count;
+    uint32_t own = answers_of(&limits);
     for (size_t peer = 0; peer < shard_count; peer++) {
         tina__limits_of(spec, peer, shard_count, &limits);
-        /* Nobody has more calls under way than timers. */
         peers[peer].in = row.in[peer];
-        peers[peer].in_answers = tina__min_u32(row.in[peer], own_timers);
-        peers[peer].out_answers = tina__min_u32(row.out[peer], limits.timer_count);
+        peers[peer].in_answers = tina__min_u32(row.in[peer], own);
+        peers[peer].out_answers = tina__min_u32(row.out[peer], answers_of(&limits));
     }
 }
 
@@ -64,25 +66,15 @@ static peer_sums sum_peers(const tina_system_spec *spec, size_t shard, size_t sh
     return sums;
 }
 
-static uint32_t name_count(const tina_group_spec *root)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < root->child_count; i++)
-        count = tina__max_u32(count, root->children[i].name + 1u);
-    return count;
-}
-
 /* ---- The table ------------------------------------------------------------------------------ */
 
 static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_count, size_t page_size, tina__plan *plan)
 {
     const tina__limits *limits = &plan->limits;
-    const tina_group_spec *root = tina__spec_root(spec, shard);
     peer_sums peers = sum_peers(spec, shard, shard_count);
-    size_t budget_entries =
-        (size_t)tina__budget_entry_count(root->restart_max) + tina__budget_entry_count(spec->shard_restart_max);
-    plan->name_count = name_count(root);
-    plan->owed_count = (uint32_t)(limits->timer_count + peers.owed);
+    plan->owed_count = (uint32_t)(limits->timer_count + limits->watch_count + peers.owed);
+    plan->bucket_count = tina__power_of_two_up(limits->watch_count);
+    plan->group_count = limits->group_count + 1;
     plan->backend = (tina__backend_config){
         .buffer_count = limits->buffer_count,
         .buffer_size = limits->buffer_size,
@@ -99,8 +91,10 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         [TINA__REGION_SHARD] = {"the shard", 1, sizeof(tina__shard), LINE, 0, 0},
         [TINA__REGION_TYPES] = {"types", spec->type_count, sizeof(tina__type), LINE, 0, 0},
         [TINA__REGION_ISOLATES] = {"isolates", limits->slot_total, sizeof(tina__isolate), LINE, 0, 0},
-        [TINA__REGION_MAIL] = {"messages and timers", (size_t)limits->message_count + limits->timer_count,
+        [TINA__REGION_MAIL] = {"messages, timers and watches",
+                               (size_t)limits->message_count + limits->timer_count + limits->watch_count,
                                sizeof(tina_message), 128, 0, 0},
+        [TINA__REGION_WATCH_BUCKETS] = {"watches' buckets", plan->bucket_count, sizeof(uint32_t), LINE, 0, 0},
         [TINA__REGION_TIMER_GENERATIONS] = {"timers' generations", limits->timer_count, sizeof(uint32_t), LINE, 0, 0},
         [TINA__REGION_OWED] = {"calls to answer", plan->owed_count, sizeof(tina__owed), LINE, 0, 0},
         [TINA__REGION_OPERATIONS] = {"operations", limits->op_count, sizeof(tina__operation), LINE, 0, 0},
@@ -112,9 +106,10 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
                                            0, 0},
         [TINA__REGION_CHILDREN] = {"children", (size_t)limits->child_count + limits->restartable_count,
                                    sizeof(tina__child_record), LINE, 0, 0},
-        [TINA__REGION_NAMES] = {"names", plan->name_count, sizeof(uint32_t), LINE, 0, 0},
-        [TINA__REGION_GROUPS] = {"groups", TINA__GROUP_COUNT, sizeof(tina__group), LINE, 0, 0},
-        [TINA__REGION_BUDGETS] = {"restart budgets", budget_entries, sizeof(struct tina__budget_entry), LINE, 0, 0},
+        [TINA__REGION_NAMES] = {"names of children, and of groups", 2 * (size_t)limits->name_count, sizeof(uint32_t), LINE,
+                                0, 0},
+        [TINA__REGION_GROUPS] = {"groups", plan->group_count, sizeof(tina__group), LINE, 0, 0},
+        [TINA__REGION_BUDGETS] = {"restart budgets", limits->budget_entries, sizeof(struct tina__budget_entry), LINE, 0, 0},
         [TINA__REGION_PEERS] = {"peers", shard_count, sizeof(tina__peer), LINE, 0, 0},
         [TINA__REGION_PLACES] = {"places for answers", peers.places, sizeof(tina__place), LINE, 0, 0},
         [TINA__REGION_CHANNELS] = {"channels", shard_count - 1, sizeof(tina__spsc), LINE, 0, 0},
@@ -123,6 +118,9 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         [TINA__REGION_INBOX_SLOTS] = {"messages in the inbox", limits->inbox_capacity, sizeof(tina__mpsc_slot), 128, 0, 0},
         [TINA__REGION_LOG] = {"log", 1, sizeof(tina__log_ring), LINE, 0, 0},
         [TINA__REGION_LOG_BYTES] = {"log lines", limits->log_size, 1, LINE, 0, 0},
+        [TINA__REGION_TRACE] = {"flight recorder", 1, sizeof(tina__trace), LINE, 0, 0},
+        [TINA__REGION_TRACE_EVENTS] = {"its events", limits->trace_count, sizeof(tina__event), LINE, 0, 0},
+        [TINA__REGION_TRACE_DUMP] = {"its dump", limits->trace_count, sizeof(tina__event), LINE, 0, 0},
         [TINA__REGION_WHEEL] = {"timer wheel", 1, sizeof(tina__timer_wheel), LINE, 0, 0},
         [TINA__REGION_BACKEND] = {"I/O backend", tina__backend_memory(spec->backend, &plan->backend), 1, page_size, 0, 0},
     };

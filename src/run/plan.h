@@ -24,6 +24,7 @@ typedef enum tina__region_id {
     TINA__REGION_ISOLATES,
     TINA__REGION_MAIL,
     TINA__REGION_TIMER_GENERATIONS,
+    TINA__REGION_WATCH_BUCKETS,
     TINA__REGION_OWED,
     TINA__REGION_OPERATIONS,
     TINA__REGION_DESCRIPTORS,
@@ -43,6 +44,9 @@ typedef enum tina__region_id {
     TINA__REGION_INBOX_SLOTS,
     TINA__REGION_LOG,
     TINA__REGION_LOG_BYTES,
+    TINA__REGION_TRACE,
+    TINA__REGION_TRACE_EVENTS,
+    TINA__REGION_TRACE_DUMP,
     TINA__REGION_WHEEL,
     TINA__REGION_BACKEND,
     TINA__REGION_COUNT,
@@ -58,8 +62,9 @@ typedef struct tina__region {
 
 typedef struct tina__plan {
     tina__limits limits;
-    uint32_t name_count;
+    uint32_t group_count; /* those of the tree, and that of the unsupervised */
     uint32_t owed_count;
+    uint32_t bucket_count;
     tina__backend_config backend; /* its counts; no pointers yet */
     tina__region regions[TINA__REGION_COUNT];
     size_t user_offset, user_size;       /* page-aligned */

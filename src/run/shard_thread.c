@@ -1,6 +1,12 @@
 /* The thread of a shard: comes up, turns the shard's crank, sleeps when there is nothing to do. */
+#include "core/fault.h"
+#include "core/log.h"
 #include "core/stats.h"
+#include "core/supervise.h"
 #include "run/system.h"
+#include "run/watchdog.h"
+
+#include <stdio.h>
 
 /* ---- Coming up -------------------------------------------------------------------------- */
 
@@ -69,19 +75,16 @@ static tina_status open_backend(tina__shard_thread *thread)
         return status;
     }
     thread->note = why;
+    thread->api = api;
+    thread->backend = backend;
     tina__shard_attach(thread->shard, api, backend);
     return TINA_OK;
 }
 
-static tina_status come_up(tina__shard_thread *thread)
+static tina__build build_of(const tina__shard_thread *thread)
 {
     tina_system *system = thread->system;
-    tina_status status = pin(thread);
-    if (status == TINA_OK)
-        status = fault_in(thread);
-    if (status != TINA_OK)
-        return status;
-    tina__build build = {
+    return (tina__build){
         .spec = system->spec,
         .plans = system->plans,
         .bases = system->bases,
@@ -90,8 +93,38 @@ static tina_status come_up(tina__shard_thread *thread)
         .seed = tina__os_random(),
         .now_ns = tina__os_now_ns(),
     };
+}
+
+static tina_status enter_trap(tina__shard_thread *thread)
+{
+    tina_system *system = thread->system;
+    tina__guard *guard = &system->publics[thread->index].guard;
+    guard->is_fatal = tina__fault_is_fatal;
+    guard->user = thread->shard;
+    guard->foreign = system->foreign;
+    guard->foreign_count = system->foreign_count;
+    if (!system->has_trap)
+        return TINA_OK;
+    int os_error = 0;
+    tina_status status = tina__trap_enter(guard, &os_error);
+    thread->is_trapped = status == TINA_OK;
+    if (status != TINA_OK)
+        tina__error_set(&thread->error, status, os_error, "", "shard %zu: no memory for the stack that faults are taken on",
+                        thread->index);
+    return status;
+}
+
+static tina_status come_up(tina__shard_thread *thread)
+{
+    tina_status status = pin(thread);
+    if (status == TINA_OK)
+        status = fault_in(thread);
+    if (status != TINA_OK)
+        return status;
+    tina__build build = build_of(thread);
     thread->shard = tina__build_shard(&build);
-    return open_backend(thread);
+    status = open_backend(thread);
+    return status == TINA_OK ? enter_trap(thread) : status;
 }
 
 /* True: every shard is ready, go on. */
@@ -107,7 +140,7 @@ static bool wait_for_gate(tina_system *system)
 
 /* ---- Running ------------------------------------------------------------------------------- */
 
-static void sleep_until_work(tina__shard *shard, uint64_t now_ns)
+static void sleep_until_work(tina_system *system, tina__shard *shard, uint64_t now_ns)
 {
     tina__doorbell *bell = &shard->public->bell;
     if (!tina__doorbell_may_sleep(bell))
@@ -116,6 +149,7 @@ static void sleep_until_work(tina__shard *shard, uint64_t now_ns)
     uint64_t wait_ns = deadline_ns == TINA_NONE_NS ? TINA_NONE_NS : deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     shard->api->flush(shard->backend, wait_ns);
     tina__doorbell_awake(bell);
+    tina__watchdog_awake(system, shard->id);
     tina__count(shard, sleeps);
     tina__count_by(shard, idle_ns, tina__os_now_ns() - now_ns);
 }
@@ -124,7 +158,7 @@ static void sleep_until_work(tina__shard *shard, uint64_t now_ns)
  * One turn: tick, hand the I/O over, and sleep if nothing has happened for
  * spin_ns. *idle_since_ns: when it last did something; 0: just now.
  */
-static void turn(tina__shard *shard, uint64_t spin_ns, uint64_t *idle_since_ns)
+static void turn(tina_system *system, tina__shard *shard, uint64_t *idle_since_ns)
 {
     uint64_t now_ns = tina__os_now_ns();
     if (tina__shard_tick(shard, now_ns) != 0) {
@@ -134,52 +168,135 @@ static void turn(tina__shard *shard, uint64_t spin_ns, uint64_t *idle_since_ns)
     }
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
-    if (now_ns - *idle_since_ns < spin_ns)
+    if (now_ns - *idle_since_ns < system->spin_ns)
         shard->api->flush(shard->backend, 0);
     else
-        sleep_until_work(shard, now_ns);
+        sleep_until_work(system, shard, now_ns);
 }
+
+/* ---- Beginning anew ------------------------------------------------------------------------ */
+
+static void wipe(void *argument) { tina__wipe_shard(argument); }
+
+/* The shard is lost, memory and all: it holds the others up no more, and does nothing until the end. */
+static void give_up(tina__shard_thread *thread)
+{
+    tina_system *system = thread->system;
+    tina__doorbell *bell = &system->publics[thread->index].bell;
+    tina__shard_public *public = &system->publics[thread->index];
+    /* release, with tina__peers_look. */
+    atomic_store_explicit(&public->state, (uint8_t)TINA_SHARD_QUARANTINED, memory_order_release);
+    atomic_fetch_add_explicit(&public->life, 1, memory_order_release);
+    tina__system_ring(system);
+    while (atomic_load_explicit(&system->shared.stop, memory_order_acquire) < TINA__STOP_ABANDON) {
+        for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
+            (void)tina__doorbell_take(bell, word);
+        if (!tina__doorbell_may_sleep(bell))
+            continue;
+        tina__os_event_wait(bell->wake_fd, TINA_NONE_NS);
+        tina__doorbell_awake(bell);
+    }
+}
+
+/* The shard is marked to be wiped. False: not even that was possible. */
+static bool begin_anew(tina__shard_thread *thread)
+{
+    tina_system *system = thread->system;
+    tina_shard_state now = (tina_shard_state)system->publics[thread->index].state;
+    tina__build build = build_of(thread);
+    build.is_rebirth = true;
+    tina__wipe_order order = {.build = &build, .shard = thread->shard, .api = thread->api, .backend = thread->backend};
+    order.next = tina__lives_spend(&thread->lives, &system->shared, now, build.now_ns);
+    tina__fault fault;
+    if (!tina__trap_run(wipe, &order, &fault) || !order.has_let_go)
+        return false;
+    if (order.next == TINA_SHARD_QUARANTINED && system->spec->abort_on_quarantine)
+        atomic_store_explicit(&system->is_aborting, true,
+                              memory_order_release); /* with the helper, which writes the lines first */
+    return true;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static void report_tree(tina__shard_thread *thread)
 {
-    if (thread->shard->boot_failure == NULL) {
+    const tina__shard *shard = thread->shard;
+    if (shard->state == TINA_SHARD_INIT && shard->boot_failure == NULL) {
         tina__shard_set_state(thread->shard, TINA_SHARD_RUNNING);
         reach(thread, TINA__BOOT_UP);
         return;
     }
-    tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root",
-                    "the init of type %s failed on shard %zu until the restart budget was used up",
-                    thread->shard->boot_failure, thread->index);
+    if (shard->boot_failure != NULL)
+        tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root",
+                        "the init of type %s failed on shard %zu until the restart budget was used up", shard->boot_failure,
+                        thread->index);
+    else
+        tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root", "shard %zu faulted while it booted: see the log",
+                        thread->index);
     reach(thread, TINA__BOOT_FAILED);
 }
 
-static void run(tina__shard_thread *thread)
+/* Turns the shard for as long as the condition says. False: it is lost. */
+static bool run_while(tina__shard_thread *thread, bool (*condition)(const tina__shard *shard))
 {
     tina__shard *shard = thread->shard;
-    const tina_system *system = thread->system;
     uint64_t idle_since_ns = 0;
-    tina__shard_boot(shard, tina__os_now_ns());
-    while (tina__shard_is_booting(shard) && shard->state == TINA_SHARD_INIT)
-        turn(shard, system->spin_ns, &idle_since_ns);
-    if (shard->state == TINA_SHARD_INIT) {
-        tina__stats_publish(shard);
-        report_tree(thread);
+    while (condition(shard)) {
+        turn(thread->system, shard, &idle_since_ns);
+        /* A boot that has failed ends the whole system: nothing begins anew for it. */
+        bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->boot_failure != NULL;
+        if (shard->wipe != TINA__WIPE_NOT && !is_boot_over && !begin_anew(thread))
+            return false;
     }
-    while (!tina__shard_has_ended(shard))
-        turn(shard, system->spin_ns, &idle_since_ns);
+    return true;
+}
+
+static bool is_booting(const tina__shard *shard) { return shard->state == TINA_SHARD_INIT && tina__shard_is_booting(shard); }
+
+static bool is_running(const tina__shard *shard) { return !tina__shard_has_ended(shard); }
+
+static bool run(tina__shard_thread *thread)
+{
+    tina__shard *shard = thread->shard;
+    tina__shard_boot(shard, tina__os_now_ns());
+    if (!run_while(thread, is_booting))
+        return false;
     tina__stats_publish(shard);
+    if (shard->state != TINA_SHARD_DRAINING)
+        report_tree(thread);
+    if (!run_while(thread, is_running))
+        return false;
+    tina__stats_publish(shard);
+    return true;
+}
+
+/* An invariant does not hold: in the tick it costs the shard, elsewhere the process. Builds that audit want to know at once. */
+static void on_broken(void *argument, const char *what)
+{
+    tina__shard_thread *thread = argument;
+    const tina_system_spec *spec = thread->system->spec;
+#ifndef TINA_AUDIT
+    if (tina__trap_is_armed()) {
+        snprintf(thread->broken, sizeof thread->broken, "%s", what);
+        tina__trap_throw(&(tina__fault){.kind = TINA__FAULT_BROKEN, .what = thread->broken});
+    }
+#endif
+    if (spec->on_broken != NULL)
+        spec->on_broken(spec->log_user, what);
 }
 
 void tina__shard_thread_body(void *argument)
 {
     tina__shard_thread *thread = argument;
     tina_system *system = thread->system;
-    tina__broken_set(system->spec->on_broken, system->spec->log_user);
+    tina__broken_set(on_broken, thread);
     bool is_ready = come_up(thread) == TINA_OK;
     reach(thread, is_ready ? TINA__BOOT_READY : TINA__BOOT_FAILED);
-    if (wait_for_gate(system) && is_ready)
-        run(thread);
-    if (thread->shard != NULL && thread->shard->api != NULL)
-        thread->shard->api->close(thread->shard->backend);
+    if (wait_for_gate(system) && is_ready && !run(thread))
+        give_up(thread);
+    if (thread->api != NULL)
+        thread->api->close(thread->backend);
+    if (thread->is_trapped)
+        tina__trap_leave();
     reach(thread, TINA__BOOT_ENDED);
 }

@@ -1,4 +1,4 @@
-/* SIGTERM and SIGINT stop every system that asked for it. */
+/* SIGTERM and SIGINT stop every system that asked for it, SIGUSR2 revives its shards. */
 #include "run/system.h"
 
 #include <sched.h>
@@ -9,20 +9,27 @@
 static _Atomic(tina_system *) systems[SYSTEMS_MAX];
 static _Atomic uint32_t handlers_running;
 
-/* The first signal begins the shutdown, the next one does not wait for isolates. */
-static void stop_all(void)
+static void tell_all(void (*tell)(tina_system *system))
 {
     /* seq_cst, with tina__signals_remove: either it sees us running, or we see its system gone. */
     atomic_fetch_add_explicit(&handlers_running, 1, memory_order_seq_cst);
     for (size_t i = 0; i < SYSTEMS_MAX; i++) {
         tina_system *system = atomic_load_explicit(&systems[i], memory_order_seq_cst);
-        if (system == NULL)
-            continue;
-        bool is_stopping = atomic_load_explicit(&system->shared.stop, memory_order_relaxed) != TINA__STOP_NOT;
-        tina__system_stop(system, is_stopping ? TINA__STOP_NOW : TINA__STOP_GRACEFUL);
+        if (system != NULL)
+            tell(system);
     }
     atomic_fetch_sub_explicit(&handlers_running, 1, memory_order_release);
 }
+
+/* The first signal begins the shutdown, the next one does not wait for isolates. */
+static void stop(tina_system *system)
+{
+    bool is_stopping = atomic_load_explicit(&system->shared.stop, memory_order_relaxed) != TINA__STOP_NOT;
+    tina__system_stop(system, is_stopping ? TINA__STOP_NOW : TINA__STOP_GRACEFUL);
+}
+
+static void stop_all(void) { tell_all(stop); }
+static void revive_all(void) { tell_all(tina__system_revive); }
 
 bool tina__signals_add(tina_system *system)
 {
@@ -30,7 +37,7 @@ bool tina__signals_add(tina_system *system)
         tina_system *none = NULL;
         if (atomic_compare_exchange_strong_explicit(&systems[i], &none, system, memory_order_seq_cst,
                                                     memory_order_relaxed)) {
-            tina__os_stop_signals_take(stop_all);
+            tina__os_signals_take(stop_all, revive_all);
             return true;
         }
     }
@@ -44,7 +51,7 @@ void tina__signals_remove(tina_system *system)
         if (!atomic_compare_exchange_strong_explicit(&systems[i], &expected, NULL, memory_order_seq_cst,
                                                      memory_order_relaxed))
             continue;
-        tina__os_stop_signals_release();
+        tina__os_signals_release();
         /* A handler on another thread may still hold the pointer; it only rings bells. */
         while (atomic_load_explicit(&handlers_running, memory_order_seq_cst) != 0)
             sched_yield();

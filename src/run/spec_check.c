@@ -1,7 +1,9 @@
 #include "run/spec_check.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "run/defaults.h"
+#include "run/tree.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,22 +13,31 @@ enum {
     NAME_MAX_BYTES = 63,
     SIZE_MAX_BYTES = 16 << 20,
     MAILBOX_MAX = 65535,
-    CHILDREN_MAX = 65535,
+    CHILDREN_MAX = 65535, /* of a shard, groups included */
+    GROUPS_MAX = 32767,   /* of a shard, besides its root */
     NAMES = 65536,
     SLOT_TOTAL_MAX = (1 << 24) - 1,
     CHANNEL_MAX = 1 << 19,
     CHANNEL_SPECS_MAX = 65535,
     CPUS_MAX = 1024,
     GIB = 1 << 30,
+    WATCHDOG_STALLS_MAX = 1000000,
+    PATH_MAX_BYTES = 256, /* eight levels of children[65535].group, and what stands around them */
 };
 
-/* Where the check stands, to be spelled out only when a rule is broken: [shards[shard].][list[index].]field */
+#define SECOND_NS         1000000000ull
+#define WATCHDOG_LEAST_NS (SECOND_NS / 1000)
+#define WATCHDOG_MOST_NS  (3600 * SECOND_NS)
+#define BACKOFF_MOST_NS   (24 * 3600 * SECOND_NS)
+
+/* Where the check stands, to be spelled out only when a rule is broken: [shards[shard].][tree][list[index].]field */
 typedef struct place {
     tina_error *error;
     const tina_system_spec *spec;
     const char *list; /* NULL: none */
     size_t index;
-    size_t shard; /* NO_SHARD: none */
+    size_t shard;                /* NO_SHARD: none */
+    const tina__tree_walk *tree; /* in one of its groups; NULL: not in a tree */
 } place;
 
 #define NO_SHARD SIZE_MAX
@@ -39,22 +50,51 @@ static place in_list(const place *at, const char *list, size_t index)
     return inner;
 }
 
-static void __attribute__((format(printf, 2, 3))) add_to_path(tina_error *error, const char *format, ...)
+typedef struct path {
+    char text[PATH_MAX_BYTES];
+    size_t length;
+} path;
+
+static void __attribute__((format(printf, 2, 3))) add_to_path(path *to, const char *format, ...)
 {
-    size_t length = strlen(error->path);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->path + length, sizeof error->path - length, format, arguments);
+    int more = vsnprintf(to->text + to->length, sizeof to->text - to->length, format, arguments);
     va_end(arguments);
+    to->length += more < 0 ? 0 : (size_t)more;
+    tina__assert(to->length < sizeof to->text);
 }
 
-static void write_path(const place *at, const char *field)
+/* As it stands in the spec: "root.", "root.children[2].group.". */
+static void add_group(path *to, const tina__tree_walk *tree)
+{
+    add_to_path(to, "root.");
+    for (uint32_t depth = 0; depth < tree->depth; depth++)
+        add_to_path(to, "children[%zu].group.", tree->child[depth]);
+}
+
+static void add_place(path *to, const place *at, const char *field)
 {
     if (at->shard != NO_SHARD)
-        add_to_path(at->error, "shards[%zu].", at->shard);
+        add_to_path(to, "shards[%zu].", at->shard);
+    if (at->tree != NULL)
+        add_group(to, at->tree);
     if (at->list != NULL)
-        add_to_path(at->error, "%s[%zu]%s", at->list, at->index, field[0] != '\0' ? "." : "");
-    add_to_path(at->error, "%s", field);
+        add_to_path(to, "%s[%zu]%s", at->list, at->index, field[0] != '\0' ? "." : "");
+    add_to_path(to, "%s", field);
+}
+
+/* Into a zeroed error. Deep in a tree the end says more than the beginning. */
+static void write_path(tina_error *error, const path *from)
+{
+    static const char cut[] = {'.', '.', '.'};
+    size_t room = sizeof error->path - 1;
+    if (from->length <= room) {
+        memcpy(error->path, from->text, from->length);
+        return;
+    }
+    memcpy(error->path, cut, sizeof cut);
+    memcpy(error->path + sizeof cut, from->text + from->length - (room - sizeof cut), room - sizeof cut);
 }
 
 /* Always false. field is "" where the list's element itself is meant. */
@@ -62,9 +102,11 @@ static bool __attribute__((format(printf, 3, 4))) refuse(const place *at, const 
 {
     if (at->error == NULL)
         return false;
+    path where = {.length = 0};
     memset(at->error, 0, sizeof *at->error);
     at->error->status = TINA_INVALID;
-    write_path(at, field);
+    add_place(&where, at, field);
+    write_path(at->error, &where);
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(at->error->message, sizeof at->error->message, format, arguments);
@@ -134,7 +176,8 @@ static bool type_rules(const place *at, const tina_type *type)
            is_within(at, "size", type->size, 1, SIZE_MAX_BYTES) &&
            is_within(at, "slot_count", type->slot_count, 0, TINA_SLOTS_MAX) &&
            is_within(at, "working_size", type->working_size, 0, GIB) && type_scratch_max(at, type) &&
-           is_within(at, "mailbox_capacity", type->mailbox_capacity, 0, MAILBOX_MAX);
+           is_within(at, "mailbox_capacity", type->mailbox_capacity, 0, MAILBOX_MAX) &&
+           is_within(at, "containment", type->containment, 0, TINA_CONTAIN_PROCESS);
 }
 
 static bool types_rules(const place *at)
@@ -166,6 +209,7 @@ static const number_rule number_rules[] = {
     {NUMBER(channel_capacity), 1, CHANNEL_MAX, false},
     {NUMBER(inbox_capacity), 1, 1 << 20, false},
     {NUMBER(timer_count), 1, TINA__COUNT_MAX, true},
+    {NUMBER(watch_count), 1, TINA__COUNT_MAX, true},
     {NUMBER(fd_count), 1, TINA__COUNT_MAX, true},
     {NUMBER(op_count), 1, TINA__COUNT_MAX, true},
     {NUMBER(buffer_count), 2, TINA__COUNT_MAX, true}, /* half of them are kept for receives */
@@ -175,6 +219,7 @@ static const number_rule number_rules[] = {
     {NUMBER(scratch_size), 1, GIB, false},
     {NUMBER(stack_size), 16 << 10, GIB, false},
     {NUMBER(log_size), 1024, GIB, false},
+    {NUMBER(trace_count), 64, 1 << 24, false},
     {NUMBER(memory_permille), 1, 1000, false},
 };
 
@@ -193,7 +238,19 @@ static bool numbers_rules(const place *at)
         if (!number(at, &number_rules[i]))
             return false;
     }
-    return is_default_or_within(at, "timer_resolution_ns", at->spec->timer_resolution_ns, 1000, 1000000000);
+    return is_default_or_within(at, "timer_resolution_ns", at->spec->timer_resolution_ns, 1000, SECOND_NS);
+}
+
+static bool watchdog_rules(const place *at)
+{
+    uint64_t interval_ns = at->spec->watchdog_interval_ns;
+    if (!is_none_or_at_most(at, "watchdog_stalls", at->spec->watchdog_stalls, WATCHDOG_STALLS_MAX))
+        return false;
+    if (interval_ns == 0 || interval_ns == TINA_NONE_NS ||
+        (interval_ns >= WATCHDOG_LEAST_NS && interval_ns <= WATCHDOG_MOST_NS))
+        return true;
+    return refuse(at, "watchdog_interval_ns", "must be 0, TINA_NONE_NS or %ju to %ju, not %ju", (uintmax_t)WATCHDOG_LEAST_NS,
+                  (uintmax_t)WATCHDOG_MOST_NS, (uintmax_t)interval_ns);
 }
 
 static bool has_any(const place *at, const char *field, uint32_t count)
@@ -213,7 +270,9 @@ static bool descriptors_can_work(const place *at)
 static bool choices_rules(const place *at)
 {
     return is_within(at, "backend", at->spec->backend, 0, TINA_BACKEND_EPOLL) &&
-           is_within(at, "signals", at->spec->signals, 0, TINA_SIGNALS_NONE);
+           is_within(at, "signals", at->spec->signals, 0, TINA_SIGNALS_NONE) &&
+           is_within(at, "on_abort", at->spec->on_abort, 0, TINA_SUSPECT_PROCESS) &&
+           is_within(at, "on_foreign_fault", at->spec->on_foreign_fault, 0, TINA_SUSPECT_PROCESS);
 }
 
 /* ---- Shards ---- */
@@ -274,69 +333,150 @@ static bool child_has_slot(const place *at, const tina_child *child, uint32_t *u
     return refuse(at, "type", "must not be %u again: that type has %u slots on this shard", child->type, slots);
 }
 
-static size_t first_named(const tina_group_spec *root, uint16_t name)
+/* What the groups of one tree have used up together. */
+typedef struct tree_state {
+    tina__tree_walk walk;
+    uint64_t child_names[NAMES / 64]; /* bits */
+    uint64_t group_names[NAMES / 64];
+    uint32_t used[TINA_TYPES_MAX]; /* slots */
+    size_t child_count;
+    size_t nested_count; /* groups */
+} tree_state;
+
+/* Marks a name. False: it was marked before. */
+static bool mark(uint64_t *names, uint16_t name)
 {
-    size_t i = 0;
-    while (root->children[i].name != name)
-        i++;
-    return i;
+    uint64_t bit = 1ull << (name % 64);
+    bool is_new = name == 0 || (names[name / 64] & bit) == 0;
+    names[name / 64] |= bit;
+    return is_new;
 }
 
-static bool child_name(const place *at, const tina_group_spec *root, const tina_child *child, uint64_t *seen)
+/* The first child of that name, as a walk stands in its group. */
+static size_t first_named(tina__tree_walk *walk, const tina_group_spec *root, uint16_t name)
 {
-    uint64_t *word = &seen[child->name / 64];
-    uint64_t bit = 1ull << (child->name % 64);
-    if (child->name != 0 && (*word & bit) != 0)
-        return refuse(at, "name", "must be unique on its shard: children[%zu] has %u too", first_named(root, child->name),
-                      child->name);
-    *word |= bit;
-    return true;
+    tina__tree_begin(walk, root);
+    for (const tina_group_spec *group = root; group != NULL; group = tina__tree_next(walk)) {
+        for (size_t i = 0; i < group->child_count; i++) {
+            if (group->children[i].group == NULL && group->children[i].name == name)
+                return i;
+        }
+    }
+    return 0;
 }
 
-static bool children_rules(const place *at, const tina_group_spec *root)
+static bool child_name(const place *at, const tina_child *child, tree_state *state)
 {
-    uint64_t seen[NAMES / 64] = {0};
-    uint32_t used[TINA_TYPES_MAX] = {0};
-    for (size_t i = 0; i < root->child_count; i++) {
-        const tina_child *child = &root->children[i];
-        place inner = in_list(at, "root.children", i);
-        if (!child_type(&inner, child) || !child_args(&inner, child) || !child_name(&inner, root, child, seen) ||
-            !is_within(&inner, "restart", child->restart, 0, TINA_TEMPORARY) || !child_has_slot(&inner, child, used))
+    if (mark(state->child_names, child->name))
+        return true;
+    tina__tree_walk walk;
+    path first = {.length = 0};
+    size_t index = first_named(&walk, state->walk.path[0], child->name);
+    add_group(&first, &walk);
+    return refuse(at, "name", "must be unique on its shard: %schildren[%zu] has %u too", first.text, index, child->name);
+}
+
+static bool isolate_rules(const place *at, const tina_child *child, tree_state *state)
+{
+    return child_type(at, child) && child_args(at, child) && child_name(at, child, state) &&
+           child_has_slot(at, child, state->used);
+}
+
+static bool nested_rules(const place *at, tree_state *state)
+{
+    if (state->walk.depth + 1 == TINA_GROUP_DEPTH_MAX)
+        return refuse(at, "group", "must be NULL: groups are at most %d in one another", TINA_GROUP_DEPTH_MAX);
+    return ++state->nested_count <= GROUPS_MAX ||
+           refuse(at, "group", "must be NULL: a shard has at most %d groups besides its root", GROUPS_MAX);
+}
+
+static bool child_rules(const place *at, const tina_child *child, tree_state *state)
+{
+    if (!is_within(at, "restart", child->restart, 0, TINA_TEMPORARY))
+        return false;
+    return child->group != NULL ? nested_rules(at, state) : isolate_rules(at, child, state);
+}
+
+static bool children_rules(const place *at, const tina_group_spec *group, tree_state *state)
+{
+    for (size_t i = 0; i < group->child_count; i++) {
+        place inner = in_list(at, "children", i);
+        if (!child_rules(&inner, &group->children[i], state))
             return false;
     }
     return true;
 }
 
-static bool group_name(const place *at, uint16_t name)
+/* Over all groups: one that is many times in a tree would otherwise be walked for ever. */
+static bool group_child_count(const place *at, const tina_group_spec *group, tree_state *state)
 {
-    return name < TINA_GROUP_SELF || refuse(at, "root.name", "must be at most %u, not %u", TINA_GROUP_SELF - 1u, name);
+    size_t left = CHILDREN_MAX - state->child_count;
+    if (group->child_count > left && left != CHILDREN_MAX)
+        return refuse(at, "child_count", "must be at most %zu, not %zu: a shard has at most %d children", left,
+                      group->child_count, CHILDREN_MAX);
+    state->child_count += group->child_count;
+    return is_within(at, "child_count", group->child_count, 0, CHILDREN_MAX) &&
+           list_is_there(at, "children", group->children, "child_count", group->child_count);
 }
 
-static bool group_strategy(const place *at, uint8_t strategy)
+static bool group_name(const place *at, uint16_t name, tree_state *state)
 {
-    return strategy == TINA_ONE_FOR_ONE ||
-           refuse(at, "root.strategy", "must be TINA_ONE_FOR_ONE (%d), not %u", TINA_ONE_FOR_ONE, strategy);
+    if (!is_within(at, "name", name, 0, TINA_GROUP_SELF - 1))
+        return false;
+    return mark(state->group_names, name) ||
+           refuse(at, "name", "must be unique on its shard: another group has %u too", name);
 }
 
-static bool group_rules(const place *at, const tina_group_spec *root)
+static bool group_dynamic_max(const place *at, const tina_group_spec *group)
 {
-    return is_within(at, "root.child_count", root->child_count, 0, CHILDREN_MAX) &&
-           list_is_there(at, "root.children", root->children, "child_count", root->child_count) &&
-           group_name(at, root->name) && group_strategy(at, root->strategy) &&
-           is_none_or_at_most(at, "root.dynamic_max", root->dynamic_max, SLOT_TOTAL_MAX) && children_rules(at, root);
+    if (group->strategy == TINA_ONE_FOR_ONE)
+        return is_none_or_at_most(at, "dynamic_max", group->dynamic_max, SLOT_TOTAL_MAX);
+    return group->dynamic_max == 0 || group->dynamic_max == TINA_NONE ||
+           refuse(at, "dynamic_max", "must be 0 or TINA_NONE where strategy is not TINA_ONE_FOR_ONE, not %u",
+                  group->dynamic_max);
+}
+
+static bool group_backoff(const place *at, const tina_group_spec *group)
+{
+    if (!is_within(at, "backoff_ns", group->backoff_ns, 0, BACKOFF_MOST_NS) ||
+        !is_within(at, "backoff_max_ns", group->backoff_max_ns, 0, BACKOFF_MOST_NS))
+        return false;
+    return group->backoff_max_ns == 0 || group->backoff_max_ns >= group->backoff_ns ||
+           refuse(at, "backoff_max_ns", "must be 0 or at least backoff_ns, %ju, not %ju", (uintmax_t)group->backoff_ns,
+                  (uintmax_t)group->backoff_max_ns);
+}
+
+static bool group_rules(const place *at, const tina_group_spec *group, tree_state *state)
+{
+    return group_child_count(at, group, state) && group_name(at, group->name, state) &&
+           is_within(at, "strategy", group->strategy, 0, TINA_REST_FOR_ONE) && group_dynamic_max(at, group) &&
+           group_backoff(at, group) && children_rules(at, group, state);
+}
+
+static bool tree_rules(const place *at, const tina_group_spec *root)
+{
+    tree_state state = {0};
+    place inner = *at;
+    inner.tree = &state.walk;
+    tina__tree_begin(&state.walk, root);
+    for (const tina_group_spec *group = root; group != NULL; group = tina__tree_next(&state.walk)) {
+        if (!group_rules(&inner, group, &state))
+            return false;
+    }
+    return true;
 }
 
 static bool shards_rules(const place *at)
 {
     const tina_system_spec *spec = at->spec;
     if (spec->shards == NULL)
-        return slot_total(at, NULL) && group_rules(at, &spec->root);
+        return slot_total(at, NULL) && tree_rules(at, &spec->root);
     for (size_t i = 0; i < spec->shard_count; i++) {
         const tina_shard_spec *shard = &spec->shards[i];
         place inner = *at;
         inner.shard = i;
         if (!slot_counts(&inner, shard->slot_counts) || !slot_total(&inner, shard->slot_counts) ||
-            !group_rules(&inner, &shard->root))
+            !tree_rules(&inner, &shard->root))
             return false;
     }
     return true;
@@ -383,7 +523,8 @@ static bool cpus_rules(const place *at)
 }
 
 static bool (*const rules[])(const place *at) = {
-    numbers_rules, descriptors_can_work, choices_rules, types_rules, shard_count, shards_rules, channels_rules, cpus_rules,
+    numbers_rules, watchdog_rules, descriptors_can_work, choices_rules, types_rules,
+    shard_count,   shards_rules,   channels_rules,       cpus_rules,
 };
 
 tina_status tina__spec_check(const tina_system_spec *spec, tina_error *error)

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "run/tree.h"
 
 #include <stdalign.h>
 #include <stdint.h>
@@ -38,15 +39,34 @@ static const tina_type *add_types(layout *to, const tina_system_spec *spec)
     return types;
 }
 
-static const tina_child *add_children(layout *to, const tina_group_spec *group)
+static tina_child *add_children(layout *to, const tina_group_spec *group)
 {
     tina_child *children = add(to, group->children, group->child_count, sizeof *children);
     for (size_t i = 0; i < group->child_count; i++) {
-        const void *args = add(to, group->children[i].args, group->children[i].args_size, 1);
+        bool has_args = group->children[i].group == NULL;
+        const void *args = has_args ? add(to, group->children[i].args, group->children[i].args_size, 1) : NULL;
         if (children != NULL)
             children[i].args = args;
     }
     return children;
+}
+
+/* The children of a root, and the groups among them with theirs. Each copy is entered in that of its parent's child. */
+static const tina_child *add_tree(layout *to, const tina_group_spec *root)
+{
+    tina_child *children[TINA_GROUP_DEPTH_MAX]; /* the copies of those of the groups where the walk stands */
+    tina__tree_walk walk;
+    tina__tree_begin(&walk, root);
+    children[0] = add_children(to, root);
+    for (const tina_group_spec *group; (group = tina__tree_next(&walk)) != NULL;) {
+        tina_group_spec *copy = add(to, group, 1, sizeof *copy);
+        children[walk.depth] = add_children(to, group);
+        if (copy == NULL)
+            continue;
+        copy->children = children[walk.depth];
+        children[walk.depth - 1][walk.child[walk.depth - 1]].group = copy;
+    }
+    return children[0];
 }
 
 static const tina_shard_spec *add_shards(layout *to, const tina_system_spec *spec)
@@ -54,7 +74,7 @@ static const tina_shard_spec *add_shards(layout *to, const tina_system_spec *spe
     size_t count = spec->shards != NULL ? spec->shard_count : 0;
     tina_shard_spec *shards = add(to, spec->shards, count, sizeof *shards);
     for (size_t i = 0; i < count; i++) {
-        const tina_child *children = add_children(to, &spec->shards[i].root);
+        const tina_child *children = add_tree(to, &spec->shards[i].root);
         const uint32_t *slot_counts = add(to, spec->shards[i].slot_counts, spec->type_count, sizeof *slot_counts);
         if (shards == NULL)
             continue;
@@ -70,7 +90,7 @@ static tina_group_spec add_root(layout *to, const tina_system_spec *spec)
     if (spec->shards != NULL)
         return (tina_group_spec){0};
     tina_group_spec root = spec->root;
-    root.children = add_children(to, &spec->root);
+    root.children = add_tree(to, &spec->root);
     return root;
 }
 

@@ -3,6 +3,7 @@
 #include "core/inbound.h"
 #include "core/stats.h"
 #include "run/spec_copy.h"
+#include "run/watchdog.h"
 
 #include <sched.h>
 #include <stdarg.h>
@@ -136,7 +137,13 @@ static void destroy(tina_system *system)
         if (system->bases[i] != NULL)
             tina__os_release(system->bases[i], system->plans[i].total);
     }
+    if (system->has_trap)
+        tina__trap_remove();
+    for (size_t i = 0; i < system->shard_count && system->threads != NULL; i++)
+        free(system->threads[i].lives.budget.entries);
+    tina__watchdog_close(system);
     tina__spec_free(system->spec);
+    free(system->foreign);
     free(system->publics);
     free(system->plans);
     free(system->bases);
@@ -168,6 +175,18 @@ static tina_status allocate(tina_system *system, const tina_system_spec *spec)
     return TINA_OK;
 }
 
+static tina_status make_lives(tina_system *system)
+{
+    const tina_system_spec *spec = system->spec;
+    for (size_t i = 0; i < system->shard_count; i++) {
+        struct tina__budget_entry *entries = calloc(tina__budget_entry_count(spec->shard_restart_max), sizeof *entries);
+        if (entries == NULL)
+            return TINA_POOL_EXHAUSTED;
+        tina__lives_init(&system->threads[i].lives, entries, spec);
+    }
+    return TINA_OK;
+}
+
 static tina_status plan_all(tina_system *system, tina_error *error)
 {
     for (size_t i = 0; i < system->shard_count; i++) {
@@ -188,7 +207,38 @@ static void fill_shared(tina_system *system)
     system->shared.shutdown_timeout_ns = spec->shutdown_timeout_ns == 0 ? SHUTDOWN_TIMEOUT_NS : spec->shutdown_timeout_ns;
     system->shared.helper_bell = &system->helper_bell;
     system->shared.has_log = spec->log_sink != NULL;
+    system->shared.on_abort = spec->on_abort == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_PROCESS : spec->on_abort;
+    system->shared.on_foreign_fault =
+        spec->on_foreign_fault == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_ISOLATE : spec->on_foreign_fault;
     system->log_sink = spec->log_sink;
+}
+
+/* What is neither the program, nor this library, nor where a type's functions are. */
+static void find_foreign_code(tina_system *system)
+{
+    const tina_system_spec *spec = system->spec;
+    const void *own[2 * TINA_TYPES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < spec->type_count; i++) {
+        own[count++] = (const void *)(uintptr_t)spec->types[i].init;
+        own[count++] = (const void *)(uintptr_t)spec->types[i].handler;
+    }
+    system->foreign = tina__trap_foreign_code(own, count, &system->foreign_count);
+}
+
+static tina_status set_trap(tina_system *system, tina_error *error)
+{
+    if (system->spec->signals == TINA_SIGNALS_NONE)
+        return TINA_OK;
+    int os_error = 0;
+    tina_status status = tina__trap_install(&os_error);
+    if (status != TINA_OK) {
+        tina__error_set(error, status, os_error, "signals", "the system refuses handlers for faults");
+        return status;
+    }
+    system->has_trap = true;
+    find_foreign_code(system);
+    return TINA_OK;
 }
 
 static tina_status prepare(tina_system *system, tina_error *error)
@@ -200,11 +250,15 @@ static tina_status prepare(tina_system *system, tina_error *error)
         status = open_events(system, error);
     for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++)
         status = open_mapping(system, i, error);
-    if (status == TINA_OK) {
-        choose_cpus(system);
-        fill_shared(system);
+    if (status != TINA_OK)
+        return status;
+    choose_cpus(system);
+    fill_shared(system);
+    if (make_lives(system) != TINA_OK || tina__watchdog_open(system) != TINA_OK) {
+        tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "", "no memory for the system's own tables");
+        return TINA_POOL_EXHAUSTED;
     }
-    return status;
+    return set_trap(system, error);
 }
 
 /* ---- Its threads --------------------------------------------------------------------------------- */
@@ -300,14 +354,14 @@ static void end_helper(tina_system *system)
     tina__os_thread_join(&system->helper);
 }
 
-/* Joins the threads, which are about to return, and frees everything. */
+/* Joins the threads, which are about to return, and frees everything. The helper first: it asks the others. */
 static void end_threads(tina_system *system)
 {
+    end_helper(system);
     for (size_t i = 0; i < system->shard_count; i++) {
         if (system->threads[i].is_started)
             tina__os_thread_join(&system->threads[i].thread);
     }
-    end_helper(system);
     destroy(system);
 }
 
@@ -426,6 +480,15 @@ tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_s
     return TINA_OK;
 }
 
+void tina__system_ring(tina_system *system)
+{
+    for (size_t i = 0; i < system->shard_count; i++) {
+        tina__doorbell *bell = &system->publics[i].bell;
+        if (tina__doorbell_ring(bell, TINA__DOORBELL_CONTROL))
+            tina__os_event_signal(bell->wake_fd);
+    }
+}
+
 void tina__system_stop(tina_system *system, tina__stop how)
 {
     uint32_t now = atomic_load_explicit(&system->shared.stop, memory_order_relaxed);
@@ -433,12 +496,14 @@ void tina__system_stop(tina_system *system, tina__stop how)
     while (now < how && !atomic_compare_exchange_weak_explicit(&system->shared.stop, &now, how, memory_order_release,
                                                                memory_order_relaxed)) {
     }
-    for (size_t i = 0; i < system->shard_count; i++) {
-        tina__doorbell *bell = &system->publics[i].bell;
-        if (tina__doorbell_ring(bell, TINA__DOORBELL_CONTROL))
-            tina__os_event_signal(bell->wake_fd);
-    }
+    tina__system_ring(system);
     tina__os_event_signal(system->news);
+}
+
+void tina__system_revive(tina_system *system)
+{
+    atomic_fetch_add_explicit(&system->shared.revive, 1, memory_order_relaxed); /* only a count */
+    tina__system_ring(system);
 }
 
 /* How long the threads have to come back, from the moment when they were asked to. */

@@ -7,7 +7,7 @@
 #define TINA__RUN_SYSTEM_H
 
 #include "os/os.h"
-#include "run/build.h"
+#include "run/wipe.h"
 
 typedef enum tina__boot_phase { /* what a shard has reached */
                                 TINA__BOOT_STARTED,
@@ -25,9 +25,14 @@ typedef struct tina__shard_thread {
     size_t index;
     tina__os_thread thread;
     bool is_started;
-    tina__shard *shard; /* set when it is ready */
-    tina_error error;   /* of BOOT_FAILED */
-    const char *note;   /* why it runs on another backend than asked for; "": no reason */
+    tina__shard *shard;           /* set when it is ready */
+    const tina__backend_api *api; /* the shard's; NULL: not open */
+    tina__backend *backend;
+    tina_error error;  /* of BOOT_FAILED */
+    tina__lives lives; /* its thread's alone */
+    bool is_trapped;   /* it is in the trap's care */
+    char broken[256];  /* the invariant that did not hold */
+    const char *note;  /* why it runs on another backend than asked for; "": no reason */
     bool got_huge;
     _Atomic uint32_t phase; /* tina__boot_phase; release: what stands above is written */
 } tina__shard_thread;
@@ -43,6 +48,10 @@ struct tina_system {
     uint16_t *cpus; /* by shard; where is_pinned */
     bool is_pinned;
     uint64_t spin_ns;
+    bool has_trap;       /* faults are contained */
+    tina__code *foreign; /* the code of other libraries */
+    size_t foreign_count;
+    struct tina__watchdog *watchdog; /* NULL: none */
 
     _Atomic uint32_t posting; /* threads that are in tina_post */
 
@@ -54,6 +63,7 @@ struct tina_system {
     bool is_helper_started;
     tina__doorbell helper_bell;
     _Atomic bool is_helper_ending;
+    _Atomic bool is_aborting; /* a shard is quarantined, and the spec says that the program ends then */
     void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length); /* NULL: none */
 };
 
@@ -63,6 +73,12 @@ tina_status tina__system_join(tina_system *system, tina_end_report *report);
 
 /* Any thread, async-signal-safe. */
 void tina__system_stop(tina_system *system, tina__stop how);
+
+/* Wakes every shard, to look at what all of them share. Any thread, async-signal-safe. */
+void tina__system_ring(tina_system *system);
+
+/* Brings quarantined shards back. Any thread, async-signal-safe. */
+void tina__system_revive(tina_system *system);
 
 /* The budget: bytes of all plans; 0: they don't fit into an address space. */
 size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count);
@@ -76,7 +92,7 @@ void tina__helper_body(void *system);
 /* A line of the system's own, from a thread that is no shard. */
 void tina__system_log(tina_system *system, tina_level level, const char *format, ...) TINA_PRINTF(3, 4);
 
-/* ---- Signals (signals.c): the systems that SIGTERM and SIGINT stop ---- */
+/* ---- Signals (signals.c): the systems that SIGTERM and SIGINT stop, and SIGUSR2 revives ---- */
 
 bool tina__signals_add(tina_system *system);
 void tina__signals_remove(tina_system *system);

@@ -201,6 +201,52 @@ static void backend_epoll_with_fine_waits_unknown_still_waits(void **state)
     assert_true(seen.serves);
 }
 
+/* ---- A filter that comes late ---- */
+
+enum { CHILD_SAYS_SO, CHILD_SAYS_NOTHING, CHILD_NO_FILTER };
+
+static int abandon_under_filter(long system_call)
+{
+    static test_rig rig; /* what it holds ends with the child */
+    rig_try_open(&rig, TINA_BACKEND_URING, small);
+    int other;
+    rig_submit(&rig, rig_receive(&rig, rig_pair(&rig, &other), 0));
+    rig_turn(&rig, 0);
+    if (!refuse(system_call, EPERM))
+        return CHILD_NO_FILTER;
+    bool has_let_go = rig.api->abandon(rig.backend);
+    rig.api->close(rig.backend);
+    return has_let_go ? CHILD_SAYS_NOTHING : CHILD_SAYS_SO;
+}
+
+static void abandon_says_so(long system_call)
+{
+    skip_without_uring();
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(abandon_under_filter(system_call));
+    int end;
+    assert_int_equal(waitpid(child, &end, 0), child);
+    assert_true(WIFEXITED(end));
+    if (WEXITSTATUS(end) == CHILD_NO_FILTER)
+        skip();
+    assert_int_equal(WEXITSTATUS(end), CHILD_SAYS_SO);
+}
+
+static void abandon_with_enter_denied_says_that_it_failed(void **state)
+{
+    (void)state;
+    abandon_says_so(SYS_io_uring_enter);
+}
+
+static void abandon_with_register_denied_says_that_it_failed(void **state)
+{
+    (void)state;
+    abandon_says_so(SYS_io_uring_register);
+}
+
 static void backend_that_does_not_exist_is_invalid(void **state)
 {
     (void)state;
@@ -222,6 +268,8 @@ int main(void)
         cmocka_unit_test(backend_uring_with_register_denied_is_unsupported),
         cmocka_unit_test(backend_auto_where_nothing_is_refused_is_uring),
         cmocka_unit_test(backend_epoll_with_fine_waits_unknown_still_waits),
+        cmocka_unit_test(abandon_with_enter_denied_says_that_it_failed),
+        cmocka_unit_test(abandon_with_register_denied_says_that_it_failed),
         cmocka_unit_test(backend_that_does_not_exist_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

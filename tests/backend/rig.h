@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -164,6 +165,18 @@ static inline rig_fd rig_listener(test_rig *rig, int family, int backlog, tina_a
     return fd;
 }
 
+static inline void rig_feed(int os_fd, const void *data, size_t size) { assert_int_equal(write(os_fd, data, size), size); }
+
+/* As many descriptors as the process may have, at most count. */
+static inline uint32_t rig_descriptors_for_us(uint32_t count)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return limit.rlim_cur < count + 100 ? (uint32_t)limit.rlim_cur - 100 : count;
+}
+
 /* ---- Requests ---- */
 
 static inline rig_request *rig_prepare(test_rig *rig, uint8_t kind, rig_fd fd)
@@ -266,6 +279,15 @@ static inline void rig_collect(test_rig *rig)
     } while (count != 0);
 }
 
+/* Returns its argument, a rig; NULL: it did not work. The body of a thread, or called. */
+static inline void *rig_wake(void *argument)
+{
+    const test_rig *rig = argument;
+    uint64_t one = 1;
+    ssize_t written = write(rig->config.wake_fd, &one, sizeof one);
+    return written == sizeof one ? argument : NULL;
+}
+
 static inline void rig_turn(test_rig *rig, uint64_t wait_ns)
 {
     rig->api->flush(rig->backend, wait_ns);
@@ -314,6 +336,58 @@ static inline void rig_lend_back(test_rig *rig, rig_request *request)
     rig->api->lend(rig->backend, request->completion.buffer);
     request->completion.buffer = TINA__BUFFER_NONE;
     rig->held--;
+}
+
+/* ---- What several tests need ---- */
+
+/* A connection over the loopback: client and what the listener accepted for it. */
+static inline void rig_connected(test_rig *rig, int family, rig_fd *client, rig_fd *server)
+{
+    tina_address address;
+    rig_fd listener = rig_listener(rig, family, 8, &address);
+    *client = rig_socket(rig, family);
+    rig_request *accepting = rig_accept(rig, listener);
+    rig_request *connecting = rig_connect(rig, *client, &address);
+    rig_submit(rig, accepting);
+    rig_submit(rig, connecting);
+    rig_await_all(rig);
+    assert_int_equal(connecting->completion.status, TINA_OK);
+    assert_int_equal(accepting->completion.status, TINA_OK);
+    *server = rig_adopt(rig, accepting->completion.os_fd);
+    rig_close_fd(rig, listener);
+}
+
+/* Sends until not a byte more is taken at once. */
+static inline void rig_fill(test_rig *rig, rig_request *send_, uint64_t *sent)
+{
+    send_->request.no_wait = true;
+    do {
+        assert_int_equal(rig_do(rig, send_) == TINA_OK || send_->completion.status == TINA_BUSY, true);
+        *sent += send_->completion.size;
+        rig_renew(send_);
+    } while (send_->completion.status == TINA_OK);
+}
+
+/* ---- Abandoning ---- */
+
+/* All requests are over without a completion and may be taken anew; no buffer is held or lent. Descriptors stay open. */
+static inline void rig_abandon(test_rig *rig)
+{
+    assert_true(rig->api->abandon(rig->backend));
+    for (uint32_t i = 0; i < rig->used; i++) {
+        rig_request *request = &rig->requests[i];
+        uint32_t generation = tina__word_generation_next(request->generation);
+        *request = (rig_request){.generation = generation};
+    }
+    rig->used = 0;
+    rig->completed = rig->submitted;
+    rig->held = 0;
+}
+
+static inline void rig_lend_all(test_rig *rig)
+{
+    for (uint32_t i = 0; i < rig->config.buffer_count; i++)
+        rig->api->lend(rig->backend, i);
 }
 
 #endif

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 EXAMPLES = pathlib.Path(os.environ.get("TINA_EXAMPLES", pathlib.Path(__file__).parents[2] / "build/examples"))
 IS_SOAK = os.environ.get("TINA_SOAK") == "1"
 # How often longer than on an idle machine, without sanitizers, things may take. No test measures time with it.
 PATIENCE = 4 if os.environ.get("TINA_SANITIZE") else 1
 
-POOLS = ("messages", "timers", "ops", "buffers", "fds", "transfers")
+POOLS = ("messages", "timers", "watches", "ops", "buffers", "fds", "transfers")
 LEDGER = (("sent_local", "sent_remote", "posted"),
           ("delivered", "arrived_full", "arrived_stale", "arrived_exhausted", "died_with_owner"))
 
@@ -116,17 +117,7 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
         return self.wait(bound_s)
 
-
-class Server(Program):
-    """tcp_echo --serve, on any port, which tells its counters at the end."""
-
-    def __init__(self, *options, before=(), preexec=None):
-        super().__init__("tcp_echo", "--serve", "--port", 0, "--stats", *options, before=before, preexec=preexec)
-        try:
-            self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
-        except BaseException:
-            self.__exit__(*sys.exc_info())
-            raise
+    # Of those that were started with --stats:
 
     def stats(self):
         line = self.wait_for("^stats: ").string
@@ -149,6 +140,18 @@ class Server(Program):
         sent, ended = (sum(stats[name][0] for name in side) for side in LEDGER)
         check(sent == ended, "messages sent", sent, "but ended", ended)
         return stats
+
+
+class Server(Program):
+    """tcp_echo --serve, on any port, which tells its counters at the end."""
+
+    def __init__(self, *options, before=(), preexec=None):
+        super().__init__("tcp_echo", "--serve", "--port", 0, "--stats", *options, before=before, preexec=preexec)
+        try:
+            self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
 
     def cpu_ticks(self):
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -270,6 +273,13 @@ def echo_all(pairs, bound_s=60):
                     key.fileobj.settimeout(bound_s * PATIENCE)
                 elif after != before:
                     selector.modify(key.fileobj, after, talk)
+
+
+def at_once(*calls):
+    """Calls all of them together, those that wait more than they work. Raises what the first of them raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for call in [pool.submit(call) for call in calls]:
+            call.result()
 
 
 def run_each(*tests):

@@ -69,8 +69,8 @@ def echo_server(backend):
 
 
 def echo_with_clients(backend):
-    with traced("tcp_echo", "--backend", backend, "--crash-after", 1) as (program, trace):
-        program.wait_for("chaos client/0: lives", count=4)
+    with traced("tcp_echo", "--backend", backend, "--crash-after", 1, "--fault", "segv") as (program, trace):
+        program.wait_for("is quarantined")
         check(program.stop() == 0, "exit status", program.process.returncode)
         seen = calls_between(trace, "listening on", "SIGTERM")
         check(not seen, "\n".join(seen))
@@ -78,7 +78,7 @@ def echo_with_clients(backend):
 
 def dispatcher():
     with traced("task_dispatcher") as (program, trace):
-        program.wait_for("TINA_STALE_HANDLE", count=3)
+        program.wait_for("is lost with worker", count=3)
         check(program.stop() == 0, "exit status", program.process.returncode)
         seen = calls_between(trace, "job 1 waits", "SIGTERM")
         check(not seen, "\n".join(seen))

@@ -256,7 +256,6 @@ static void check_quiet(void)
     }
     assert_int_equal(shard->operations.used, 0);
     assert_int_equal(shard->buffers_sending, 0);
-    assert_int_equal(shard->restarting, 0);
     is_quiet = false;
 }
 

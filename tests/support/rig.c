@@ -267,6 +267,25 @@ static void fake_wake(tina__backend *backend, int wake_fd)
     backend->wakes++;
 }
 
+/* What an accept brought and nobody collected is closed. */
+static void drop_completion(struct tina__backend *backend, const tina__io_completion *completion)
+{
+    if (completion->os_fd < 0)
+        return;
+    backend->os_fds[completion->os_fd - FIRST_OS_FD] = false;
+    backend->os_fd_count--;
+}
+
+static bool fake_abandon(tina__backend *backend)
+{
+    for (uint32_t i = 0; i < backend->completion_count; i++)
+        drop_completion(backend, &backend->completions[i]);
+    backend->completion_count = 0;
+    backend->request_count = 0;
+    backend->lent_count = 0;
+    return true;
+}
+
 static int open_os_fd(struct tina__backend *backend)
 {
     for (int i = 0; i < RIG_OS_FDS_MAX; i++) {
@@ -358,6 +377,7 @@ static tina_status fake_socket_shutdown(tina__backend *backend, int os_fd, int h
 }
 
 static const tina__backend_api fake_api = {
+    .abandon = fake_abandon,
     .name = "rig",
     .id = TINA_BACKEND_EPOLL,
     .submit = fake_submit,
@@ -467,6 +487,19 @@ static void open_backend(rig_system *rig, size_t shard)
     tina__shard_attach(rig->shards[shard], &fake_api, backend);
 }
 
+static tina__build build_of(rig_system *rig, size_t shard)
+{
+    return (tina__build){
+        .spec = &rig->plan->spec,
+        .plans = rig->plans,
+        .bases = rig->bases,
+        .shared = &rig->shared,
+        .shard = shard,
+        .seed = shard + 1,
+        .now_ns = rig->now_ns,
+    };
+}
+
 static void build_shards(rig_system *rig)
 {
     for (size_t i = 0; i < rig->shard_count; i++) {
@@ -474,16 +507,9 @@ static void build_shards(rig_system *rig)
         map_shard(rig, i);
     }
     for (size_t i = 0; i < rig->shard_count; i++) {
-        tina__build build = {
-            .spec = &rig->plan->spec,
-            .plans = rig->plans,
-            .bases = rig->bases,
-            .shared = &rig->shared,
-            .shard = i,
-            .seed = i + 1,
-            .now_ns = rig->now_ns,
-        };
+        tina__build build = build_of(rig, i);
         rig->shards[i] = tina__build_shard(&build);
+        tina__lives_init(&rig->lives[i], rig->entries[i], &rig->plan->spec);
         open_backend(rig, i);
     }
 }
@@ -509,6 +535,8 @@ rig_system *rig_start_raw(rig_plan *plan)
     rig->shared.shutdown_timeout_ns = plan->spec.shutdown_timeout_ns;
     rig->shared.helper_bell = &rig->helper_bell;
     rig->shared.has_log = true;
+    rig->shared.on_abort = TINA_SUSPECT_PROCESS;
+    rig->shared.on_foreign_fault = TINA_SUSPECT_ISOLATE;
     build_shards(rig);
     for (size_t i = 0; i < rig->shard_count; i++)
         tina__shard_boot(rig->shards[i], rig->now_ns);
@@ -519,6 +547,8 @@ rig_system *rig_start(rig_plan *plan)
 {
     rig_system *rig = rig_start_raw(plan);
     for (size_t i = 0; i < rig->shard_count; i++) {
+        for (uint32_t tick = 0; tick < TICKS_MAX && tina__shard_is_booting(rig->shards[i]); tick++)
+            (void)rig_tick(rig, i);
         assert_false(tina__shard_is_booting(rig->shards[i]));
         tina__shard_set_state(rig->shards[i], TINA_SHARD_RUNNING);
     }
@@ -534,6 +564,23 @@ static void read_log(rig_system *rig, size_t shard)
     uint32_t length;
     while (tina__log_ring_read(rig->shards[shard]->p.log, &level, rig->log, TINA_LOG_LINE_MAX, &length))
         rig->log[length] = '\0';
+    atomic_store_explicit(&rig->shards[shard]->p.trace->is_dumping, false, memory_order_release); /* dumps are not read */
+}
+
+static void begin_anew(rig_system *rig, size_t shard)
+{
+    tina__build build = build_of(rig, shard);
+    build.is_rebirth = true;
+    tina__wipe_order order = {
+        .build = &build,
+        .shard = rig->shards[shard],
+        .api = rig->shards[shard]->api,
+        .backend = rig->shards[shard]->backend,
+        .next =
+            tina__lives_spend(&rig->lives[shard], &rig->shared, (tina_shard_state)rig->publics[shard].state, rig->now_ns),
+    };
+    tina__wipe_shard(&order);
+    assert_true(order.has_let_go);
 }
 
 uint32_t rig_tick(rig_system *rig, size_t shard)
@@ -541,8 +588,18 @@ uint32_t rig_tick(rig_system *rig, size_t shard)
     if (tina__shard_has_ended(rig->shards[shard]))
         return 0;
     uint32_t work = tina__shard_tick(rig->shards[shard], rig->now_ns);
+    if (rig->shards[shard]->wipe != TINA__WIPE_NOT && rig->shards[shard]->boot_failure == NULL)
+        begin_anew(rig, shard);
     read_log(rig, shard);
     return work;
+}
+
+void rig_wipe(rig_system *rig, size_t shard) { rig->shards[shard]->wipe = TINA__WIPE_FAULT; }
+
+void rig_revive(rig_system *rig)
+{
+    atomic_fetch_add_explicit(&rig->shared.revive, 1, memory_order_relaxed);
+    rig_settle(rig);
 }
 
 bool rig_settle_within(rig_system *rig, uint32_t ticks)
@@ -665,17 +722,17 @@ static void check_nothing_left(const rig_system *rig, size_t index)
     assert_int_equal(shard->live_count, 0);
     assert_int_equal(shard->messages.used, 0);
     assert_int_equal(shard->timers.used, 0);
+    assert_int_equal(shard->watches.used, 0);
     assert_int_equal(shard->operations.used, 0);
     assert_int_equal(shard->descriptors.used, 0);
     assert_int_equal(shard->transfers.used, 0);
     assert_int_equal(shard->buffers.used, shard->buffers_lent);
     assert_int_equal(shard->buffers_sending, 0);
     assert_int_equal(shard->operations_under_way, 0);
-    assert_int_equal(shard->restarting, 0);
     assert_int_equal(shard->p.wheel->count, 0);
     assert_int_equal(shard->starved_head, TINA__NONE);
-    assert_int_equal(shard->child_pool.used, shard->p.groups[TINA__GROUP_ROOT].static_count);
-    for (uint32_t i = 0; i < TINA__GROUP_COUNT; i++)
+    assert_int_equal(shard->child_pool.used, shard->p.static_child_count);
+    for (uint32_t i = 0; i < shard->p.group_count; i++)
         assert_int_equal(shard->p.groups[i].dynamic_count, 0);
     for (uint32_t i = 0; i < shard->p.owed_count; i++)
         assert_int_equal(shard->p.owed[i].isolate, TINA__NONE);
@@ -901,4 +958,29 @@ void rig_io_cancel(rig_system *rig, rig_actor *actor, tina_fd fd, tina_half half
     actor->act.fd = fd;
     actor->act.half = half;
     rig_do(rig, actor, act_io_cancel);
+}
+
+static tina_effect act_watch(rig_actor *me, tina_ctx *ctx)
+{
+    me->act.status = tina_watch(ctx, me->act.to);
+    return tina_receive();
+}
+
+tina_status rig_watch(rig_system *rig, rig_actor *actor, tina_handle target)
+{
+    actor->act.to = target;
+    rig_do(rig, actor, act_watch);
+    return actor->act.status;
+}
+
+static tina_effect act_unwatch(rig_actor *me, tina_ctx *ctx)
+{
+    tina_unwatch(ctx, me->act.to);
+    return tina_receive();
+}
+
+void rig_unwatch(rig_system *rig, rig_actor *actor, tina_handle target)
+{
+    actor->act.to = target;
+    rig_do(rig, actor, act_unwatch);
 }

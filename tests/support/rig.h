@@ -13,7 +13,7 @@
 #define TINA_TEST_RIG_H
 
 #include "core/shard.h"
-#include "run/plan.h"
+#include "run/wipe.h"
 
 #include <tina/tina.h>
 
@@ -140,6 +140,8 @@ typedef struct rig_system {
     tina__plan plans[RIG_SHARDS_MAX];
     void *bases[RIG_SHARDS_MAX];
     tina__shard *shards[RIG_SHARDS_MAX];
+    tina__lives lives[RIG_SHARDS_MAX];
+    struct tina__budget_entry entries[RIG_SHARDS_MAX][TINA__BUDGET_ENTRIES_MAX];
     struct tina__backend backends[RIG_SHARDS_MAX];
     char log[TINA_LOG_LINE_MAX + 1]; /* the latest line */
 } rig_system;
@@ -166,6 +168,11 @@ void rig_check_sound(const rig_system *rig);
 /* Nothing is in a channel: the ledger balances. */
 void rig_check_ledger(const rig_system *rig);
 
+/* All that the shard holds ends at once, with its next tick, as after a fault in the runtime. */
+void rig_wipe(rig_system *rig, size_t shard);
+/* Brings quarantined shards back. */
+void rig_revive(rig_system *rig);
+
 bool rig_post(rig_system *rig, tina_handle to, tina_tag tag, const void *payload, size_t size);
 
 /* ---- Orders to an actor: each runs in a handler call of its own, by a post, and settles -------- */
@@ -191,6 +198,9 @@ tina_fd rig_socket(rig_system *rig, rig_actor *actor);
 void rig_io(rig_system *rig, rig_actor *actor, const tina_op *op);
 tina_status rig_io_start(rig_system *rig, rig_actor *actor, const tina_op *op);
 void rig_io_cancel(rig_system *rig, rig_actor *actor, tina_fd fd, tina_half half);
+
+tina_status rig_watch(rig_system *rig, rig_actor *actor, tina_handle target);
+void rig_unwatch(rig_system *rig, rig_actor *actor, tina_handle target);
 
 /* ---- The backend's side of operations. What they complete is collected by the next tick. -------- */
 

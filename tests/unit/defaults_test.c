@@ -211,29 +211,59 @@ static void children_static_and_dynamic_are_counted(void **state)
     const tina_child children[3] = {{0}};
     spec.root = (tina_group_spec){.children = children, .child_count = 3};
     derived(1);
+    assert_int_equal(limits.group_count, 1);
     assert_int_equal(limits.child_count, 3);
-    assert_int_equal(limits.dynamic_max, 10000);
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 10000);
     assert_int_equal(limits.restartable_count, 4096);
 
     spec.root.dynamic_max = 9000;
     derived(1);
-    assert_int_equal(limits.dynamic_max, 9000);
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 9000);
     assert_int_equal(limits.restartable_count, 9000);
 
     spec.root.dynamic_max = 20000; /* more than can be alive */
     derived(1);
-    assert_int_equal(limits.dynamic_max, 10000);
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 10000);
     assert_int_equal(limits.restartable_count, 10000);
 
     spec.root.dynamic_max = TINA_NONE;
     derived(1);
-    assert_int_equal(limits.dynamic_max, 0);
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 0);
     assert_int_equal(limits.restartable_count, 0);
 
     spec.root.dynamic_max = 0;
     set_slots(5, 6, 7);
     derived(1);
     assert_int_equal(limits.restartable_count, 18);
+}
+
+static void groups_without_dynamic_children_have_none_by_default(void **state)
+{
+    (void)state;
+    spec.root = (tina_group_spec){.strategy = TINA_ONE_FOR_ALL};
+    derived(1);
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 0);
+    assert_int_equal(limits.restartable_count, 0);
+    spec.root.strategy = TINA_REST_FOR_ONE;
+    assert_int_equal(tina__group_dynamic_max(&spec.root, limits.slot_total), 0);
+}
+
+static void groups_are_summed_over_the_tree(void **state)
+{
+    (void)state;
+    const tina_child leaves[2] = {{.name = 70}, {.name = 3}};
+    const tina_group_spec inner = {.children = leaves, .child_count = 2, .name = 9, .restart_max = 10, .dynamic_max = 5};
+    const tina_child middle[2] = {{.group = &inner, .name = 5000}, {.name = 8}}; /* a group's name stands in its spec */
+    const tina_group_spec outer = {.children = middle, .child_count = 2, .strategy = TINA_REST_FOR_ONE};
+    const tina_child children[3] = {{.name = 1}, {.group = &outer}, {.group = &inner}};
+    set_slots(100, 100, 9000);
+    spec.root = (tina_group_spec){.children = children, .child_count = 3, .restart_max = TINA_NONE};
+    derived(1);
+    assert_int_equal(limits.group_count, 4);
+    assert_int_equal(limits.child_count, 3 + 2 + 2 + 2);
+    assert_int_equal(limits.budget_entries, 1 + 4 + 11 + 11);
+    assert_int_equal(limits.name_count, 71);
+    assert_int_equal(limits.restartable_count, 4096 + 5 + 5);
 }
 
 static void numbers_of_the_largest_spec_stay_legal(void **state)
@@ -361,6 +391,8 @@ int main(void)
         TEST(sizes_are_rounded_up),
         TEST(sizes_have_defaults),
         TEST(children_static_and_dynamic_are_counted),
+        TEST(groups_without_dynamic_children_have_none_by_default),
+        TEST(groups_are_summed_over_the_tree),
         TEST(numbers_of_the_largest_spec_stay_legal),
 #ifdef TINA_HOSTILE
         TEST(numbers_in_the_hostile_twin_are_small),

@@ -26,6 +26,8 @@
 
 #include <cmocka.h>
 
+#include "support/witness.h"
+
 /* ---- Children ---- */
 
 /* A check in a child, or on another thread: the first that fails ends the child, or the function, with its line. */
@@ -44,7 +46,7 @@ static int in_child(int (*body)(void))
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        static const int numbers[] = {SIGSEGV, SIGBUS, SIGTERM, SIGINT};
+        static const int numbers[] = {SIGSEGV, SIGBUS, SIGTERM, SIGINT, SIGUSR2};
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
             signal(numbers[i], SIG_DFL);
         _exit(body());
@@ -443,6 +445,74 @@ static void thread_blocks_all_but_the_faults(void **state)
     assert_int_equal(sigismember(&after, SIGSEGV), 1);
 }
 
+static void wait_for_ever(void *argument)
+{
+    (void)argument;
+    for (;;)
+        pause();
+}
+
+static int others_are_there; /* an event */
+
+/* As a frame of half a MiB would that touches no page on its way. */
+static void step_over_the_end(void *argument)
+{
+    tina__os_event_wait(others_are_there, TINA_NONE_NS);
+    pthread_attr_t attributes;
+    void *lowest = argument;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0)
+        pthread_attr_getstack(&attributes, &lowest, &size);
+    *(volatile char *)((char *)lowest - (512 << 10)) = 1;
+}
+
+static int step_over_the_end_of_a_stack(void)
+{
+    tina__os_thread stepper, others[4]; /* whose stacks lie below the stepper's */
+    int os_error = 0;
+    CHECK(tina__os_event_open(&others_are_there, &os_error) == TINA_OK);
+    CHECK(tina__os_thread_start(&stepper, 256 * 1024, "step", step_over_the_end, NULL, &os_error) == TINA_OK);
+    for (size_t i = 0; i < 4; i++)
+        CHECK(tina__os_thread_start(&others[i], 256 * 1024, "wait", wait_for_ever, NULL, &os_error) == TINA_OK);
+    tina__os_event_signal(others_are_there);
+    tina__os_thread_join(&stepper);
+    return 0;
+}
+
+static void thread_that_steps_over_the_end_of_its_stack_faults(void **state)
+{
+    (void)state;
+    dies_in_child(step_over_the_end_of_a_stack, SIGSEGV);
+}
+
+static int start_where_memory_is_short(void)
+{
+    observed seen = {0};
+    tina__os_thread thread;
+    int os_error = 0;
+    char text[256] = "";
+    FILE *file = fopen("/proc/self/statm", "r"); /* its first number: pages in use */
+    CHECK(file != NULL);
+    CHECK(fgets(text, sizeof text, file) != NULL);
+    fclose(file);
+    rlim_t used = strtoul(text, NULL, 10) * tina__os_page_size();
+    struct rlimit little = {used + (2560 << 10), RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_AS, &little) == 0);
+    /* Larger than any stack that was used before and is kept. */
+    CHECK(tina__os_thread_start(&thread, 2048 * 1024, "short", observe, &seen, &os_error) == TINA_OK);
+    tina__os_thread_join(&thread);
+    CHECK(seen.argument == &seen);
+    return 0;
+}
+
+static void thread_without_room_for_the_wide_guard_has_a_narrow_one(void **state)
+{
+    (void)state;
+    if (tina_test_is_slow()) /* sanitizers need memory themselves */
+        skip();
+    passes_in_child(start_where_memory_is_short);
+}
+
 static void thread_that_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -580,13 +650,19 @@ static void print_error_writes_a_line(void **state)
     passes_in_child(print_into_a_pipe);
 }
 
-/* ---- Stop signals ---- */
+/* ---- Signals ---- */
 
-static _Atomic int stops, plain_calls, info_calls;
+static _Atomic int stops, revivals, plain_calls, info_calls;
 
 static void count_stop(void)
 {
     atomic_fetch_add(&stops, 1);
+    errno = EBADF;
+}
+
+static void count_revive(void)
+{
+    atomic_fetch_add(&revivals, 1);
     errno = EBADF;
 }
 
@@ -617,33 +693,46 @@ static bool plain_is_installed(int number)
 
 static int take_and_raise(void)
 {
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     errno = 77;
     kill(getpid(), SIGTERM);
     CHECK(errno == 77);
     CHECK(atomic_load(&stops) == 1);
     kill(getpid(), SIGINT);
     CHECK(atomic_load(&stops) == 2);
-    tina__os_stop_signals_release();
+    CHECK(atomic_load(&revivals) == 0);
+    kill(getpid(), SIGUSR2);
+    CHECK(errno == 77);
+    CHECK(atomic_load(&stops) == 2);
+    CHECK(atomic_load(&revivals) == 1);
+    tina__os_signals_release();
+    return 0;
+}
+
+static int take_release_and_ask_to_revive(void)
+{
+    tina__os_signals_take(count_stop, count_revive);
+    tina__os_signals_release();
+    kill(getpid(), SIGUSR2);
     return 0;
 }
 
 static int take_release_and_raise(void)
 {
-    tina__os_stop_signals_take(count_stop);
-    tina__os_stop_signals_release();
+    tina__os_signals_take(count_stop, count_revive);
+    tina__os_signals_release();
     kill(getpid(), SIGTERM);
     return 0;
 }
 
 static int take_twice_release_once_and_raise(void)
 {
-    tina__os_stop_signals_take(count_stop);
-    tina__os_stop_signals_take(count_stop);
-    tina__os_stop_signals_release();
+    tina__os_signals_take(count_stop, count_revive);
+    tina__os_signals_take(count_stop, count_revive);
+    tina__os_signals_release();
     kill(getpid(), SIGINT);
     CHECK(atomic_load(&stops) == 1);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     kill(getpid(), SIGINT);
     return 0;
 }
@@ -653,14 +742,19 @@ static int chain_to_those_before(void)
     struct sigaction action = {.sa_sigaction = count_info, .sa_flags = SA_SIGINFO};
     sigaction(SIGINT, &action, NULL);
     install_plain(SIGTERM, count_plain, SA_RESTART);
-    tina__os_stop_signals_take(count_stop);
+    install_plain(SIGUSR2, count_plain, SA_RESTART);
+    tina__os_signals_take(count_stop, count_revive);
     kill(getpid(), SIGTERM);
     kill(getpid(), SIGINT);
     CHECK(atomic_load(&stops) == 2);
     CHECK(atomic_load(&plain_calls) == 1);
+    kill(getpid(), SIGUSR2);
+    CHECK(atomic_load(&revivals) == 1);
+    CHECK(atomic_load(&plain_calls) == 2);
     CHECK(atomic_load(&info_calls) == 1);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     CHECK(plain_is_installed(SIGTERM));
+    CHECK(plain_is_installed(SIGUSR2));
     struct sigaction now;
     sigaction(SIGINT, NULL, &now);
     CHECK(now.sa_sigaction == count_info);
@@ -672,19 +766,19 @@ static int chain_to_those_before(void)
 static int take_over_ignored(void)
 {
     install_plain(SIGTERM, SIG_IGN, 0);
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     kill(getpid(), SIGTERM);
     CHECK(atomic_load(&stops) == 1);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     kill(getpid(), SIGTERM);
     return 0;
 }
 
 static int leave_what_somebody_changed(void)
 {
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     install_plain(SIGTERM, count_plain, 0);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     CHECK(plain_is_installed(SIGTERM));
     kill(getpid(), SIGTERM);
     CHECK(atomic_load(&stops) == 0);
@@ -704,18 +798,18 @@ static void count_and_chain(int number, siginfo_t *info, void *context)
 
 static int take_over_who_chains_to_us(void)
 {
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     struct sigaction on_top = {.sa_sigaction = count_and_chain, .sa_flags = SA_SIGINFO};
     sigaction(SIGTERM, &on_top, &below);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     kill(getpid(), SIGTERM); /* reaches us through the program's, and nobody listens */
     CHECK(atomic_load(&plain_calls) == 1);
     CHECK(atomic_load(&stops) == 0);
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     kill(getpid(), SIGTERM);
     CHECK(atomic_load(&plain_calls) == 2);
     CHECK(atomic_load(&stops) == 1);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     struct sigaction now;
     sigaction(SIGTERM, NULL, &now);
     CHECK(now.sa_sigaction == count_and_chain);
@@ -725,13 +819,13 @@ static int take_over_who_chains_to_us(void)
 static int calls_are_not_interrupted(void)
 {
     install_plain(SIGINT, count_plain, 0); /* whose program counts on EINTR */
-    tina__os_stop_signals_take(count_stop);
+    tina__os_signals_take(count_stop, count_revive);
     struct sigaction now;
     sigaction(SIGTERM, NULL, &now);
     CHECK((now.sa_flags & SA_RESTART) != 0);
     sigaction(SIGINT, NULL, &now);
     CHECK((now.sa_flags & SA_RESTART) == 0);
-    tina__os_stop_signals_release();
+    tina__os_signals_release();
     return 0;
 }
 
@@ -754,49 +848,50 @@ static void event_wait_goes_on_after_a_signal(void **state)
     passes_in_child(wait_through_a_signal);
 }
 
-static void stop_signals_taken_call_the_handler(void **state)
+static void signals_taken_call_their_handlers(void **state)
 {
     (void)state;
     passes_in_child(take_and_raise);
 }
 
-static void stop_signals_released_end_the_process_again(void **state)
+static void signals_released_end_the_process_again(void **state)
 {
     (void)state;
     dies_in_child(take_release_and_raise, SIGTERM);
+    dies_in_child(take_release_and_ask_to_revive, SIGUSR2);
 }
 
-static void stop_signals_taken_twice_are_released_by_the_second(void **state)
+static void signals_taken_twice_are_released_by_the_second(void **state)
 {
     (void)state;
     dies_in_child(take_twice_release_once_and_raise, SIGINT);
 }
 
-static void stop_signals_chain_to_who_was_there(void **state)
+static void signals_chain_to_who_was_there(void **state)
 {
     (void)state;
     passes_in_child(chain_to_those_before);
 }
 
-static void stop_signals_that_were_ignored_are_heard_and_ignored_again(void **state)
+static void signals_that_were_ignored_are_heard_and_ignored_again(void **state)
 {
     (void)state;
     passes_in_child(take_over_ignored);
 }
 
-static void stop_signals_that_somebody_changed_stay_theirs(void **state)
+static void signals_that_somebody_changed_stay_theirs(void **state)
 {
     (void)state;
     dies_in_child(leave_what_somebody_changed, SIGINT);
 }
 
-static void stop_signals_in_a_ring_of_chains_end(void **state)
+static void signals_in_a_ring_of_chains_end(void **state)
 {
     (void)state;
     passes_in_child(take_over_who_chains_to_us);
 }
 
-static void stop_signals_interrupt_no_call_that_did_not_expect_it(void **state)
+static void signals_interrupt_no_call_that_did_not_expect_it(void **state)
 {
     (void)state;
     passes_in_child(calls_are_not_interrupted);
@@ -828,6 +923,8 @@ int main(void)
         cmocka_unit_test(thread_with_a_long_name_has_its_beginning),
         cmocka_unit_test(thread_with_the_smallest_stack_runs),
         cmocka_unit_test(thread_blocks_all_but_the_faults),
+        cmocka_unit_test(thread_that_steps_over_the_end_of_its_stack_faults),
+        cmocka_unit_test(thread_without_room_for_the_wide_guard_has_a_narrow_one),
         cmocka_unit_test(thread_that_does_not_fit_is_refused),
         cmocka_unit_test(event_is_readable_from_signal_to_wait),
         cmocka_unit_test(event_wait_without_time_returns),
@@ -838,14 +935,14 @@ int main(void)
         cmocka_unit_test(event_without_a_descriptor_is_refused),
         cmocka_unit_test(event_wait_goes_on_after_a_signal),
         cmocka_unit_test(print_error_writes_a_line),
-        cmocka_unit_test(stop_signals_taken_call_the_handler),
-        cmocka_unit_test(stop_signals_released_end_the_process_again),
-        cmocka_unit_test(stop_signals_taken_twice_are_released_by_the_second),
-        cmocka_unit_test(stop_signals_chain_to_who_was_there),
-        cmocka_unit_test(stop_signals_that_were_ignored_are_heard_and_ignored_again),
-        cmocka_unit_test(stop_signals_that_somebody_changed_stay_theirs),
-        cmocka_unit_test(stop_signals_in_a_ring_of_chains_end),
-        cmocka_unit_test(stop_signals_interrupt_no_call_that_did_not_expect_it),
+        cmocka_unit_test(signals_taken_call_their_handlers),
+        cmocka_unit_test(signals_released_end_the_process_again),
+        cmocka_unit_test(signals_taken_twice_are_released_by_the_second),
+        cmocka_unit_test(signals_chain_to_who_was_there),
+        cmocka_unit_test(signals_that_were_ignored_are_heard_and_ignored_again),
+        cmocka_unit_test(signals_that_somebody_changed_stay_theirs),
+        cmocka_unit_test(signals_in_a_ring_of_chains_end),
+        cmocka_unit_test(signals_interrupt_no_call_that_did_not_expect_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

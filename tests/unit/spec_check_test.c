@@ -213,6 +213,15 @@ static void type_scratch_max_over_the_scratch_is_refused(void **state)
     accepts();
 }
 
+static void type_containment_unknown_is_refused(void **state)
+{
+    (void)state;
+    types[1].containment = TINA_CONTAIN_PROCESS + 1;
+    refuses("types[1].containment", "must be at most 2, not 3");
+    types[1].containment = TINA_CONTAIN_PROCESS;
+    accepts();
+}
+
 /* ---- Numbers ---- */
 
 typedef struct number_case {
@@ -229,6 +238,7 @@ static const number_case number_cases[] = {
     {&spec.channel_capacity, "channel_capacity", 1, 524288, false, NULL, "must be at most 524288, not 524289"},
     {&spec.inbox_capacity, "inbox_capacity", 1, 1048576, false, NULL, "must be at most 1048576, not 1048577"},
     {&spec.timer_count, "timer_count", 1, 1048575, true, NULL, "must be at most 1048575 or TINA_NONE, not 1048576"},
+    {&spec.watch_count, "watch_count", 1, 1048575, true, NULL, "must be at most 1048575 or TINA_NONE, not 1048576"},
     {&spec.fd_count, "fd_count", 1, 1048575, true, NULL, "must be at most 1048575 or TINA_NONE, not 1048576"},
     {&spec.op_count, "op_count", 1, 1048575, true, NULL, "must be at most 1048575 or TINA_NONE, not 1048576"},
     {&spec.buffer_count, "buffer_count", 2, 1048575, true, "must be 0 or 2 to 1048575, not 1",
@@ -242,6 +252,9 @@ static const number_case number_cases[] = {
      "must be 0 or 16384 to 1073741824, not 1073741825"},
     {&spec.log_size, "log_size", 1024, 1073741824, false, "must be 0 or 1024 to 1073741824, not 1023",
      "must be 0 or 1024 to 1073741824, not 1073741825"},
+    {&spec.trace_count, "trace_count", 64, 16777216, false, "must be 0 or 64 to 16777216, not 63",
+     "must be 0 or 64 to 16777216, not 16777217"},
+    {&spec.watchdog_stalls, "watchdog_stalls", 1, 1000000, true, NULL, "must be at most 1000000 or TINA_NONE, not 1000001"},
     {&spec.memory_permille, "memory_permille", 1, 1000, false, NULL, "must be at most 1000, not 1001"},
 };
 
@@ -312,6 +325,34 @@ static void timer_resolution_out_of_range_is_refused(void **state)
     spec.timer_resolution_ns = 1000;
     accepts();
     spec.timer_resolution_ns = 1000000000;
+    accepts();
+}
+
+static void watchdog_interval_out_of_range_is_refused(void **state)
+{
+    (void)state;
+    spec.watchdog_interval_ns = 999999;
+    refuses("watchdog_interval_ns", "must be 0, TINA_NONE_NS or 1000000 to 3600000000000, not 999999");
+    spec.watchdog_interval_ns = 3600000000001;
+    refuses("watchdog_interval_ns", "must be 0, TINA_NONE_NS or 1000000 to 3600000000000, not 3600000000001");
+    spec.watchdog_interval_ns = 1000000;
+    accepts();
+    spec.watchdog_interval_ns = 3600000000000;
+    accepts();
+    spec.watchdog_interval_ns = TINA_NONE_NS;
+    accepts();
+}
+
+static void suspects_unknown_are_refused(void **state)
+{
+    (void)state;
+    spec.on_abort = TINA_SUSPECT_PROCESS + 1;
+    refuses("on_abort", "must be at most 3, not 4");
+    spec.on_abort = TINA_SUSPECT_PROCESS;
+    accepts();
+    spec.on_foreign_fault = TINA_SUSPECT_PROCESS + 1;
+    refuses("on_foreign_fault", "must be at most 3, not 4");
+    spec.on_foreign_fault = TINA_SUSPECT_PROCESS;
     accepts();
 }
 
@@ -389,13 +430,15 @@ static void slots_of_a_shard_too_many_together_are_refused(void **state)
     refuses("types", "must make at most 16777215 slots together, not 16777216");
 }
 
-/* ---- Groups and children ---- */
+/* ---- Groups ---- */
 
 static void group_strategy_unknown_is_refused(void **state)
 {
     (void)state;
-    spec.root.strategy = 1;
-    refuses("root.strategy", "must be TINA_ONE_FOR_ONE (0), not 1");
+    spec.root.strategy = TINA_REST_FOR_ONE + 1;
+    refuses("root.strategy", "must be at most 2, not 3");
+    spec.root.strategy = TINA_REST_FOR_ONE;
+    accepts();
 }
 
 static void group_name_reserved_is_refused(void **state)
@@ -420,6 +463,176 @@ static void group_dynamic_max_too_large_is_refused(void **state)
     accepts();
 }
 
+static void group_dynamic_max_where_none_can_be_is_refused(void **state)
+{
+    (void)state;
+    for (uint8_t strategy = TINA_ONE_FOR_ALL; strategy <= TINA_REST_FOR_ONE; strategy++) {
+        spec.root.strategy = strategy;
+        spec.root.dynamic_max = 1;
+        refuses("root.dynamic_max", "must be 0 or TINA_NONE where strategy is not TINA_ONE_FOR_ONE, not 1");
+        spec.root.dynamic_max = TINA_NONE;
+        accepts();
+        spec.root.dynamic_max = 0;
+        accepts();
+    }
+}
+
+static void group_backoff_out_of_range_is_refused(void **state)
+{
+    (void)state;
+    spec.root.backoff_ns = 86400000000001;
+    refuses("root.backoff_ns", "must be at most 86400000000000, not 86400000000001");
+    spec.root.backoff_ns = 86400000000000;
+    accepts();
+    spec.root.backoff_max_ns = 86400000000001;
+    refuses("root.backoff_max_ns", "must be at most 86400000000000, not 86400000000001");
+    spec.root.backoff_ns = 100;
+    spec.root.backoff_max_ns = 99;
+    refuses("root.backoff_max_ns", "must be 0 or at least backoff_ns, 100, not 99");
+    spec.root.backoff_max_ns = 100;
+    accepts();
+    spec.root.backoff_ns = 0;
+    accepts();
+}
+
+/* ---- Groups in one another ---- */
+
+static tina_child nested_children[TINA_GROUP_DEPTH_MAX][2];
+static tina_group_spec nested[TINA_GROUP_DEPTH_MAX];
+
+/* In the root's last child: each with an isolate, and, but for the last one, a group. */
+static void nest(size_t count)
+{
+    children[3] = (tina_child){.group = &nested[0]};
+    types[1].slot_count = TINA_GROUP_DEPTH_MAX;
+    for (size_t i = 0; i < count; i++) {
+        nested[i] = (tina_group_spec){.children = nested_children[i], .child_count = 2};
+        nested_children[i][0] = (tina_child){.type = 1};
+        nested_children[i][1] = (tina_child){.group = &nested[i + 1]};
+    }
+    nested[count - 1].child_count = 1;
+}
+
+static void group_in_a_group_is_checked(void **state)
+{
+    (void)state;
+    nest(2);
+    accepts();
+    nested[1].strategy = 3;
+    refuses("root.children[3].group.children[1].group.strategy", "must be at most 2, not 3");
+    nested[1].strategy = 0;
+    nested_children[0][0].type = 5;
+    refuses("root.children[3].group.children[0].type", "must be at most 2, not 5");
+    use_shards();
+    refuses("shards[0].root.children[3].group.children[0].type", "must be at most 2, not 5");
+    nested_children[0][0].type = 1;
+    nested[0].children = NULL;
+    refuses("shards[0].root.children[3].group.children", "must not be NULL where child_count is 2");
+}
+
+static void group_in_a_group_has_no_use_for_what_an_isolate_has(void **state)
+{
+    (void)state;
+    nest(1);
+    children[3].type = 250;
+    children[3].args_size = 1000;
+    children[0].name = 7;
+    children[3].name = 7;
+    accepts();
+    children[3].restart = TINA_TEMPORARY + 1;
+    refuses("root.children[3].restart", "must be at most 3, not 4");
+}
+
+static void groups_too_deep_are_refused(void **state)
+{
+    (void)state;
+    nest(TINA_GROUP_DEPTH_MAX - 1);
+    accepts();
+    nest(TINA_GROUP_DEPTH_MAX);
+    refuses("....group.children[1].group.children[1].group.children[1].group",
+            "must be NULL: groups are at most 8 in one another");
+}
+
+static void group_in_itself_is_refused(void **state)
+{
+    (void)state;
+    nest(1);
+    nested_children[0][0] = (tina_child){.group = &nested[0]};
+    refuses("....group.children[0].group.children[0].group.children[0].group",
+            "must be NULL: groups are at most 8 in one another");
+}
+
+/* Eight levels of groups that are each in the next one many times over: found out, not walked. */
+static void groups_with_too_many_children_together_are_refused(void **state)
+{
+    (void)state;
+    enum { WIDTH = 60 };
+    static tina_child wide[TINA_GROUP_DEPTH_MAX][WIDTH];
+    for (size_t i = 0; i < TINA_GROUP_DEPTH_MAX - 1; i++) {
+        nested[i] = (tina_group_spec){.children = wide[i], .child_count = WIDTH};
+        for (size_t j = 0; j < WIDTH; j++)
+            wide[i][j] = (tina_child){.group = i < TINA_GROUP_DEPTH_MAX - 2 ? &nested[i + 1] : NULL, .type = 2};
+    }
+    types[2].slot_count = TINA_SLOTS_MAX;
+    children[3] = (tina_child){.group = &nested[0]};
+    tina_error error;
+    assert_int_equal(tina__spec_check(&spec, &error), TINA_INVALID);
+    assert_string_equal(error.message, "must be at most 11, not 60: a shard has at most 65535 children");
+}
+
+static void groups_too_many_are_refused(void **state)
+{
+    (void)state;
+    tina_child *many = calloc(32768, sizeof *many);
+    assert_non_null(many);
+    for (size_t i = 0; i < 32768; i++)
+        many[i].group = &nested[0];
+    nested[0] = (tina_group_spec){0};
+    spec.root.children = many;
+    spec.root.child_count = 32768;
+    refuses("root.children[32767].group", "must be NULL: a shard has at most 32767 groups besides its root");
+    spec.root.child_count = 32767;
+    accepts();
+    free(many);
+}
+
+static void names_of_children_in_different_groups_are_unique(void **state)
+{
+    (void)state;
+    nest(2);
+    nested_children[0][0].name = 7;
+    nested_children[1][0].name = 7;
+    refuses("root.children[3].group.children[1].group.children[0].name",
+            "must be unique on its shard: root.children[3].group.children[0] has 7 too");
+    nested_children[1][0].name = 8;
+    accepts();
+}
+
+static void names_of_groups_are_unique(void **state)
+{
+    (void)state;
+    nest(2);
+    spec.root.name = 7;
+    nested_children[0][0].name = 7; /* a child's is something else */
+    nested[1].name = 8;
+    accepts();
+    nested[1].name = 7;
+    refuses("root.children[3].group.children[1].group.name", "must be unique on its shard: another group has 7 too");
+}
+
+static void children_of_all_groups_share_the_slots(void **state)
+{
+    (void)state;
+    nest(2);
+    types[1].slot_count = 2;
+    accepts();
+    types[1].slot_count = 1;
+    refuses("root.children[3].group.children[1].group.children[0].type",
+            "must not be 1 again: that type has 1 slots on this shard");
+}
+
+/* ---- Children ---- */
+
 static void children_null_is_refused(void **state)
 {
     (void)state;
@@ -443,7 +656,7 @@ static void children_too_many_are_refused(void **state)
     spec.root.child_count = 65535;
     accepts();
     many[65534].name = many[0].name;
-    refuses("root.children[65534].name", "must be unique on its shard: children[0] has 65535 too");
+    refuses("root.children[65534].name", "must be unique on its shard: root.children[0] has 65535 too");
     free(many);
 }
 
@@ -491,7 +704,7 @@ static void child_name_taken_is_refused(void **state)
     children[0].name = 65535;
     children[1].name = 7;
     children[3].name = 7;
-    refuses("root.children[3].name", "must be unique on its shard: children[1] has 7 too");
+    refuses("root.children[3].name", "must be unique on its shard: root.children[1] has 7 too");
     children[3].name = 6;
     accepts();
     use_shards(); /* each of which has names of its own */
@@ -639,11 +852,14 @@ int main(void)
         TEST(type_mailbox_capacity_too_large_is_refused),
         TEST(type_working_size_too_large_is_refused),
         TEST(type_scratch_max_over_the_scratch_is_refused),
+        TEST(type_containment_unknown_is_refused),
         TEST(number_at_its_bounds_is_accepted),
         TEST(number_past_its_bounds_is_refused),
         TEST(number_none_is_accepted_where_there_may_be_none),
         TEST(descriptors_without_operations_or_buffers_are_refused),
         TEST(timer_resolution_out_of_range_is_refused),
+        TEST(watchdog_interval_out_of_range_is_refused),
+        TEST(suspects_unknown_are_refused),
         TEST(backend_unknown_is_refused),
         TEST(signals_unknown_is_refused),
         TEST(shard_count_too_large_is_refused),
@@ -653,6 +869,17 @@ int main(void)
         TEST(group_strategy_unknown_is_refused),
         TEST(group_name_reserved_is_refused),
         TEST(group_dynamic_max_too_large_is_refused),
+        TEST(group_dynamic_max_where_none_can_be_is_refused),
+        TEST(group_backoff_out_of_range_is_refused),
+        TEST(group_in_a_group_is_checked),
+        TEST(group_in_a_group_has_no_use_for_what_an_isolate_has),
+        TEST(groups_too_deep_are_refused),
+        TEST(group_in_itself_is_refused),
+        TEST(groups_with_too_many_children_together_are_refused),
+        TEST(groups_too_many_are_refused),
+        TEST(names_of_children_in_different_groups_are_unique),
+        TEST(names_of_groups_are_unique),
+        TEST(children_of_all_groups_share_the_slots),
         TEST(children_null_is_refused),
         TEST(children_too_many_are_refused),
         TEST(child_type_unknown_is_refused),

@@ -28,6 +28,8 @@ static char names[2][16];
 static uint8_t args[2][TINA_ARGS_MAX];
 static tina_child children[2][2];
 static uint32_t slot_counts[2];
+static tina_child inner_children[2][2];
+static tina_group_spec groups[2];
 static tina_shard_spec shards[2];
 static tina_channel_spec channels[2];
 static uint16_t cpus[3];
@@ -76,6 +78,8 @@ static void spoil(void)
     memset(args, 0xEE, sizeof args);
     memset(children, 0xEE, sizeof children);
     memset(slot_counts, 0xEE, sizeof slot_counts);
+    memset(inner_children, 0xEE, sizeof inner_children);
+    memset(groups, 0xEE, sizeof groups);
     memset(shards, 0xEE, sizeof shards);
     memset(channels, 0xEE, sizeof channels);
     memset(cpus, 0xEE, sizeof cpus);
@@ -123,6 +127,47 @@ static void spec_copy_keeps_the_shards_and_their_children(void **state)
     assert_null(copy->shards[0].slot_counts);
     assert_int_equal(copy->shards[1].slot_counts[0], 5);
     assert_int_equal(copy->shards[1].slot_counts[1], 6);
+    tina__spec_free(copy);
+}
+
+/* One in the other, and the inner one once more beside it. */
+static void nest_groups(void)
+{
+    types[0].slot_count = 4;
+    types[1].slot_count = 9;
+    for (size_t i = 0; i < 2; i++) {
+        groups[i] = (tina_group_spec){.children = inner_children[i], .child_count = 2, .restart_max = 20 + (uint32_t)i};
+        inner_children[i][0] = (tina_child){.args = args[0], .args_size = 3, .type = 1};
+        inner_children[i][1] = (tina_child){.type = 1};
+    }
+    inner_children[0][1] = (tina_child){.group = &groups[1], .restart = TINA_TRANSIENT};
+    children[1][0] = (tina_child){.group = &groups[0]};
+    /* Of a group, neither is used. */
+    children[1][1] = (tina_child){.group = &groups[1], .args = (const void *)1, .args_size = 1000};
+    shards[1].slot_counts = NULL;
+}
+
+static void spec_copy_keeps_nested_groups(void **state)
+{
+    (void)state;
+    nest_groups();
+    tina_system_spec *copy = copy_and_spoil();
+    assert_null(copy->shards[0].root.children[0].group);
+    const tina_child *of_root = copy->shards[1].root.children;
+    const tina_group_spec *outer = of_root[0].group;
+    assert_int_equal(outer->restart_max, 20);
+    assert_int_equal(outer->child_count, 2);
+    assert_int_equal(outer->children[0].args_size, 3);
+    assert_int_equal(*(const uint8_t *)outer->children[0].args, 0xA5);
+    assert_int_equal(outer->children[1].restart, TINA_TRANSIENT);
+    const tina_group_spec *inner[2] = {outer->children[1].group, of_root[1].group};
+    assert_null(of_root[1].args);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(inner[i]->restart_max, 21);
+        assert_int_equal(inner[i]->children[0].type, 1);
+        assert_int_equal(*(const uint8_t *)inner[i]->children[0].args, 0xA5);
+        assert_null(inner[i]->children[1].group);
+    }
     tina__spec_free(copy);
 }
 
@@ -241,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(spec_copy_keeps_the_types),
         TEST(spec_copy_keeps_the_shards_and_their_children),
+        TEST(spec_copy_keeps_nested_groups),
         TEST(spec_copy_keeps_the_root),
         TEST(spec_copy_drops_a_root_that_nobody_reads),
         TEST(spec_copy_keeps_the_rest),

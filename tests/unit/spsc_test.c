@@ -196,6 +196,84 @@ static void spsc_init_with_no_capacity_aborts(void **state)
     assert_true(aborts(init_with_no_capacity));
 }
 
+/* ---- Lives ---- */
+
+static void spsc_roll_back_forgets_what_is_not_published(void **state)
+{
+    (void)state;
+    make(4, 0);
+    tina__spsc_claim(&ring)->tag = 1;
+    tina__spsc_publish(&ring);
+    tina__spsc_claim(&ring)->tag = 2;
+    tina__spsc_claim(&ring)->tag = 3;
+    assert_int_equal(tina__spsc_unpublished(&ring), 2);
+    assert_int_equal(tina__spsc_unpublished_at(&ring, 0)->tag, 2);
+    assert_int_equal(tina__spsc_unpublished_at(&ring, 1)->tag, 3);
+    tina__spsc_roll_back(&ring);
+    assert_int_equal(tina__spsc_unpublished(&ring), 0);
+    tina__spsc_claim(&ring)->tag = 4;
+    tina__spsc_publish(&ring);
+    assert_int_equal(tina__spsc_peek(&ring)->tag, 1);
+    tina__spsc_take(&ring);
+    assert_int_equal(tina__spsc_peek(&ring)->tag, 4);
+    end();
+}
+
+static void spsc_fence_is_passed_when_all_before_it_is_read(void **state)
+{
+    (void)state;
+    make(4, 0);
+    for (uint32_t life = 1; life < 20; life++) { /* past the wrap of the positions in the hostile twin */
+        tina__spsc_claim(&ring)->tag = 1;
+        tina__spsc_claim(&ring)->tag = 2;
+        tina__spsc_publish(&ring);
+        assert_false(tina__spsc_is_past_fence(&ring, life)); /* none was set for that life */
+        tina__spsc_fence(&ring, life);
+        assert_false(tina__spsc_is_past_fence(&ring, life));
+        tina__spsc_claim(&ring)->tag = 3;
+        tina__spsc_publish(&ring);
+        for (tina_tag tag = 1; tag <= 2; tag++) {
+            assert_false(tina__spsc_is_past_fence(&ring, life));
+            assert_int_equal(tina__spsc_peek(&ring)->tag, tag);
+            tina__spsc_take(&ring);
+        }
+        assert_int_equal(tina__spsc_peek(&ring)->tag, 3);
+        assert_true(tina__spsc_is_past_fence(&ring, life));
+        assert_false(tina__spsc_is_past_fence(&ring, life + 1));
+        tina__spsc_take(&ring);
+        assert_true(tina__spsc_is_past_fence(&ring, life));
+        tina__spsc_release(&ring);
+    }
+    end();
+}
+
+static void spsc_fence_publishes_so_that_no_roll_back_comes_before_it(void **state)
+{
+    (void)state;
+    make(4, 0);
+    (void)tina__spsc_claim(&ring);
+    tina__spsc_fence(&ring, 1);
+    tina__spsc_roll_back(&ring);
+    assert_int_equal(take_all(), 1);
+    assert_true(tina__spsc_is_past_fence(&ring, 1));
+    end();
+}
+
+static void spsc_fence_of_a_life_that_has_one_stays_where_it_is(void **state)
+{
+    (void)state;
+    make(4, 0);
+    (void)tina__spsc_claim(&ring);
+    tina__spsc_fence(&ring, 1);
+    (void)tina__spsc_claim(&ring);
+    tina__spsc_publish(&ring);
+    tina__spsc_fence(&ring, 1);
+    assert_non_null(tina__spsc_peek(&ring));
+    tina__spsc_take(&ring);
+    assert_true(tina__spsc_is_past_fence(&ring, 1));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +288,10 @@ int main(void)
         cmocka_unit_test(spsc_positions_that_wrap_change_nothing),
         cmocka_unit_test(spsc_answer_without_a_credit_aborts),
         cmocka_unit_test(spsc_init_with_no_capacity_aborts),
+        cmocka_unit_test(spsc_roll_back_forgets_what_is_not_published),
+        cmocka_unit_test(spsc_fence_is_passed_when_all_before_it_is_read),
+        cmocka_unit_test(spsc_fence_publishes_so_that_no_roll_back_comes_before_it),
+        cmocka_unit_test(spsc_fence_of_a_life_that_has_one_stays_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+/* Public, but every layer has statuses to name: so it lies below them all. */
 #include <stddef.h>
 #include <tina/status.h>
 
@@ -18,5 +19,3 @@ const char *tina_status_name(tina_status status)
     size_t index = (unsigned)status;
     return index < sizeof names / sizeof names[0] ? names[index] : "TINA_UNKNOWN";
 }
-
-const char *tina_version(void) { return TINA_VERSION; }

@@ -1,0 +1,3 @@
+#include <tina/version.h>
+
+const char *tina_version(void) { return TINA_VERSION; }

@@ -1,0 +1,34 @@
+/*
+ * Places: the room for an answer in the channel back. The shard's thread alone.
+ *
+ * A call or a watch to another shard holds one from its request until its answer
+ * has come, also where nobody waits for it any more: then the place has lapsed,
+ * and is asked back by a withdrawal, which is answered like the request.
+ *
+ * Invariant: a place is in use exactly while an answer to it may still come.
+ */
+#ifndef TINA__CORE_PLACE_H
+#define TINA__CORE_PLACE_H
+
+#include "core/shard.h"
+
+/*
+ * A place for that slot's answer, and the slot of the channel for its request, with
+ * the place's number in correlation. TINA_OK; TINA_INVALID: there is no such
+ * shard; TINA_SHARD_DOWN; TINA_CHANNEL_FULL.
+ */
+tina_status tina__place_claim(tina__shard *shard, uint8_t to_shard, tina__timer_slot *slot, tina_message **request);
+
+/* Nobody waits for the answer any more. */
+void tina__place_lapse(tina__shard *shard, uint8_t to_shard, uint32_t index);
+
+/* An answer has come. Returns the slot that waits for it, or NONE. */
+uint32_t tina__place_answered(tina__peer *peer, uint32_t call);
+
+/* Withdraws what has lapsed at that peer, as far as its channel has room. */
+void tina__place_withdraw(tina__shard *shard, uint32_t to_shard);
+
+/* No answer will come any more to any of that peer's: all are free. */
+void tina__places_reset(tina__shard *shard, uint32_t to_shard);
+
+#endif

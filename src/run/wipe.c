@@ -1,0 +1,249 @@
+#include "run/wipe.h"
+
+#include "core/fault.h"
+#include "core/log.h"
+#include "core/peer.h"
+#include "core/reactor.h"
+#include "core/stats.h"
+#include "core/supervise.h"
+
+#include <string.h>
+
+#define SHARD_RESTART_WINDOW_S 30
+
+/* ---- Lives ------------------------------------------------------------------------------------- */
+
+void tina__lives_init(tina__lives *lives, struct tina__budget_entry *entries, const tina_system_spec *spec)
+{
+    lives->revive_seen = 0;
+    tina__budget_init(&lives->budget, entries, spec->shard_restart_max, spec->shard_restart_window_ns,
+                      SHARD_RESTART_WINDOW_S);
+}
+
+tina_shard_state tina__lives_spend(tina__lives *lives, const tina__shared *shared, tina_shard_state now, uint64_t now_ns)
+{
+    if (now == TINA_SHARD_DRAINING || now == TINA_SHARD_ENDED)
+        return now;
+    /* A shard that was asked back has its whole budget again. relaxed: only a count. */
+    uint32_t asked = atomic_load_explicit(&shared->revive, memory_order_relaxed);
+    if (asked != lives->revive_seen)
+        tina__budget_reset(&lives->budget);
+    lives->revive_seen = asked;
+    return tina__budget_spend(&lives->budget, now_ns) ? now : TINA_SHARD_QUARANTINED;
+}
+
+static void *region(const tina__build *build, tina__region_id id)
+{
+    return tina__plan_at(&build->plans[build->shard], build->bases[build->shard], id);
+}
+
+/* ---- What ends ------------------------------------------------------------------------------- */
+
+/* Every descriptor whose two words agree is one of ours. */
+static void close_descriptors(const tina__build *build, const tina__shard *shard)
+{
+    tina__descriptor *descriptors = region(build, TINA__REGION_DESCRIPTORS);
+    uint32_t count = build->plans[build->shard].limits.fd_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (descriptors[i].state == TINA__DESCRIPTOR_OPEN && descriptors[i].os_fd == ~descriptors[i].os_fd_check)
+            shard->api->close_fd(shard->backend, descriptors[i].os_fd, i);
+        descriptors[i].state = TINA__DESCRIPTOR_FREE;
+    }
+}
+
+/* What accepts had brought when a fault kept it from its isolates. */
+static void close_collected(tina__shard *shard)
+{
+    while (shard->collected_done < tina__min_u32(shard->collected_count, TINA__COLLECT_MAX)) {
+        const tina__io_completion *completion = &shard->collected[shard->collected_done++];
+        if (completion->os_fd >= 0)
+            shard->api->close_fd(shard->backend, completion->os_fd, 0);
+    }
+}
+
+/* Who lives when a draining shard is wiped has not ended by itself. */
+static void count_undrained(tina__shard *shard)
+{
+    if (shard->state == TINA_SHARD_DRAINING)
+        shard->undrained_count += (uint32_t)(shard->stats.spawns - shard->stats.exits);
+}
+
+/* What the books still have open died with its owners: the ledger balances without looking at what may be damaged. */
+static void close_books(tina__shard *shard)
+{
+    tina_stats *stats = &shard->stats;
+    uint64_t accepted = stats->sent_local + stats->received_remote + stats->posted;
+    uint64_t ended =
+        stats->arrived_full + stats->arrived_stale + stats->arrived_exhausted + stats->delivered + stats->died_with_owner;
+    if (accepted > ended)
+        tina__count_by(shard, died_with_owner, accepted - ended);
+    uint64_t under_way = stats->io_submitted - stats->io_completed;
+    tina__count_by(shard, io_completed, under_way);
+    tina__count_by(shard, io_cancelled, under_way);
+    tina__count_by(shard, exits, stats->spawns - stats->exits);
+    tina__count_by(shard, dispatches, shard->handled);
+}
+
+/* ---- What the next life inherits ------------------------------------------------------------------ */
+
+typedef struct legacy {
+    uint64_t tick;
+    uint64_t drain_deadline_ns;
+    uint32_t undrained_count;
+    tina_handle undrained[8];
+    uint8_t finish_round;
+    uint32_t revive_seen;
+    uint64_t dumped_types[TINA__DOORBELL_WORDS];
+    uint64_t dumped_ns;
+    bool owes_dump;
+    uint64_t log_written;
+    const char *boot_failure;
+} legacy;
+
+static void keep(const tina__shard *shard, legacy *kept)
+{
+    *kept = (legacy){
+        .tick = shard->tick,
+        .drain_deadline_ns = shard->drain_deadline_ns,
+        .undrained_count = shard->undrained_count,
+        .finish_round = shard->finish_round,
+        .revive_seen = shard->revive_seen,
+        .dumped_ns = shard->dumped_ns,
+        .owes_dump = shard->owes_dump,
+        .log_written = shard->log_written,
+        .boot_failure = shard->boot_failure,
+    };
+    memcpy(kept->undrained, shard->undrained, sizeof kept->undrained);
+    memcpy(kept->dumped_types, shard->dumped_types, sizeof kept->dumped_types);
+}
+
+static void inherit(tina__shard *shard, const legacy *kept)
+{
+    shard->tick = kept->tick;
+    shard->drain_deadline_ns = kept->drain_deadline_ns;
+    shard->undrained_count = kept->undrained_count;
+    shard->finish_round = kept->finish_round;
+    shard->revive_seen = kept->revive_seen;
+    shard->dumped_ns = kept->dumped_ns;
+    shard->owes_dump = kept->owes_dump;
+    shard->log_written = kept->log_written;
+    shard->boot_failure = kept->boot_failure;
+    memcpy(shard->undrained, kept->undrained, sizeof shard->undrained);
+    memcpy(shard->dumped_types, kept->dumped_types, sizeof shard->dumped_types);
+}
+
+/* No handle of the old life means anything in the new one. Slots that were never used stay untouched. */
+static void outdate_handles(const tina__build *build)
+{
+    const tina__limits *limits = &build->plans[build->shard].limits;
+    tina__isolate *isolates = region(build, TINA__REGION_ISOLATES);
+    for (uint32_t i = 0; i < limits->slot_total; i++) {
+        if (isolates[i].generation == 0)
+            continue;
+        isolates[i].generation = tina__generation_next(isolates[i].generation);
+        isolates[i].state = TINA__ISOLATE_FREE;
+        isolates[i].flags = 0;
+    }
+    tina__transfer_record *transfers = region(build, TINA__REGION_TRANSFER_RECORDS);
+    for (uint32_t i = 0; i < limits->transfer_count; i++) {
+        if (transfers[i].generation != 0)
+            transfers[i].generation = tina__word_generation_next(transfers[i].generation);
+    }
+    /* These get a new generation whenever they are taken: it is enough that they are free. */
+    tina__operation *operations = region(build, TINA__REGION_OPERATIONS);
+    for (uint32_t i = 0; i < limits->op_count; i++) {
+        if (operations[i].state != TINA__OPERATION_FREE)
+            operations[i].state = TINA__OPERATION_FREE;
+    }
+    tina_message *mail = region(build, TINA__REGION_MAIL);
+    for (uint32_t i = 0; i < limits->timer_count + limits->watch_count; i++) {
+        tina__timer_slot *slot = (tina__timer_slot *)(void *)&mail[limits->message_count + i];
+        if (slot->use != TINA__TIMER_FREE)
+            slot->use = TINA__TIMER_FREE;
+    }
+}
+
+/* ---- The whole ---------------------------------------------------------------------------------------- */
+
+static const tina__region_id rebuilt[] = {
+    TINA__REGION_TYPES,    TINA__REGION_WATCH_BUCKETS, TINA__REGION_OWED,   TINA__REGION_BUFFER_LINKS,
+    TINA__REGION_CHILDREN, TINA__REGION_BUFFER_USERS,  TINA__REGION_NAMES,  TINA__REGION_GROUPS,
+    TINA__REGION_BUDGETS,  TINA__REGION_PEERS,         TINA__REGION_PLACES, TINA__REGION_WHEEL,
+};
+
+/* All but the counters, which others may be reading. */
+static void clear_shard(tina__shard *shard)
+{
+    uint8_t *bytes = (uint8_t *)shard;
+    size_t start = offsetof(tina__shard, stats);
+    size_t end = start + sizeof shard->stats;
+    memset(bytes, 0, start);
+    memset(bytes + end, 0, sizeof *shard - end);
+}
+
+static void clear(const tina__build *build, tina__shard *shard)
+{
+    const tina__plan *plan = &build->plans[build->shard];
+    for (size_t i = 0; i < sizeof rebuilt / sizeof rebuilt[0]; i++)
+        memset(region(build, rebuilt[i]), 0, plan->regions[rebuilt[i]].size);
+    clear_shard(shard);
+}
+
+static const char *const reasons[] = {
+    [TINA__WIPE_NOT] = "",
+    [TINA__WIPE_BUDGET] = "its restart budget is used up",
+    [TINA__WIPE_FAULT] = "of a fault that an isolate can't answer for",
+    [TINA__WIPE_DAMAGE] = "its memory is damaged",
+};
+
+static void tell(tina__shard *shard)
+{
+    tina_handle nobody = {0};
+    uint8_t why = shard->wipe <= TINA__WIPE_DAMAGE ? shard->wipe : TINA__WIPE_DAMAGE;
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_WIPE, nobody, why, 0, 0);
+    tina__log(shard, NULL, TINA_LOG_ERROR, "ends all its %llu isolates, because %s",
+              (unsigned long long)(shard->stats.spawns - shard->stats.exits), reasons[why]);
+    tina__fault_dump_all(shard);
+}
+
+static void begin(tina__shard *shard)
+{
+    if (shard->state == TINA_SHARD_QUARANTINED) {
+        tina__log(shard, NULL, TINA_LOG_ERROR,
+                  "is quarantined: it began anew too often; SIGUSR2 or tina_revive bring it back");
+    } else if (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) {
+        tina__log(shard, NULL, TINA_LOG_WARN, "begins anew");
+        tina__count(shard, shard_restarts);
+        tina__supervise_begin(shard);
+    }
+}
+
+void tina__wipe_shard(tina__wipe_order *order)
+{
+    const tina__build *build = order->build;
+    tina__shard *shard = order->shard;
+    legacy kept;
+    tina__build_locate(build, shard);
+    shard->api = order->api;
+    shard->backend = order->backend;
+    tell(shard);
+    order->has_let_go = shard->api->abandon(shard->backend);
+    if (!order->has_let_go)
+        return;
+    close_collected(shard);
+    close_descriptors(build, shard);
+    count_undrained(shard);
+    tina__count_by(shard, died_with_owner, tina__peers_cut_off(shard));
+    close_books(shard);
+    keep(shard, &kept);
+    clear(build, shard);
+    outdate_handles(build);
+    (void)tina__build_shard(build);
+    inherit(shard, &kept);
+    tina__shard_attach(shard, order->api, order->backend);
+    tina__shard_set_state(shard, order->next);
+    tina__peers_begin_life(shard);
+    tina__shard_ring_everybody(shard);
+    begin(shard);
+    tina__stats_publish(shard);
+}
