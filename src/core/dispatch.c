@@ -186,7 +186,7 @@ static const tina_message *next_message(tina_ctx *frame)
 }
 
 /* The handler is done with its message. */
-static void release_mail(tina_ctx *frame)
+static inline void release_mail(tina_ctx *frame)
 {
     tina__shard *shard = frame->shard;
     switch (frame->mail_kind) {
@@ -228,7 +228,7 @@ static inline tina_ctx *frame_enter(tina__shard *shard, tina__isolate *isolate)
 }
 
 /* What was made and not returned never happened. */
-static void frame_leave(tina_ctx *frame)
+static inline void frame_leave(tina_ctx *frame)
 {
     tina__shard *shard = frame->shard;
     if (frame->is_begun)
@@ -252,7 +252,7 @@ static void yielded_push(tina__shard *shard, tina__isolate *isolate)
 }
 
 /* The isolate is parked; if there is something for it already, it is queued again. */
-static void park(tina__shard *shard, tina__isolate *isolate)
+static inline void park(tina__shard *shard, tina__isolate *isolate)
 {
     if (isolate->state == TINA__ISOLATE_YIELDED) {
         yielded_push(shard, isolate); /* stays marked as queued */

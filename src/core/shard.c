@@ -74,16 +74,17 @@ static void init_peers(tina__shard *shard)
     }
 }
 
+/* relaxed: a reader may look while the shard begins anew. */
 static void init_limits(tina__shard *shard)
 {
     tina_stats *stats = &shard->stats;
-    stats->messages.limit = shard->p.message_count;
-    stats->timers.limit = shard->p.timer_count;
-    stats->watches.limit = shard->p.watch_count;
-    stats->ops.limit = shard->p.operation_count;
-    stats->buffers.limit = shard->p.buffer_count;
-    stats->fds.limit = shard->p.descriptor_count;
-    stats->transfers.limit = shard->p.transfer_count;
+    __atomic_store_n(&stats->messages.limit, shard->p.message_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->timers.limit, shard->p.timer_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->watches.limit, shard->p.watch_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->ops.limit, shard->p.operation_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->buffers.limit, shard->p.buffer_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->fds.limit, shard->p.descriptor_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->transfers.limit, shard->p.transfer_count, __ATOMIC_RELAXED);
 }
 
 void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, const tina__shard_parts *parts, uint64_t seed,

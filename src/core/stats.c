@@ -3,7 +3,8 @@
 static void publish_pool(tina_usage *usage, const tina__pool *pool)
 {
     __atomic_store_n(&usage->used, pool->used, __ATOMIC_RELAXED);
-    __atomic_store_n(&usage->peak, pool->peak, __ATOMIC_RELAXED);
+    if (pool->peak > usage->peak) /* the pool's own peak begins anew with its shard */
+        __atomic_store_n(&usage->peak, pool->peak, __ATOMIC_RELAXED);
 }
 
 void tina__stats_publish(tina__shard *shard)
@@ -60,7 +61,7 @@ void tina__stats_add(tina_stats *into, const tina_stats *from)
     into->backend = from->backend;
 }
 
-void tina__shard_read_stats(const tina__shard *shard, tina_stats *stats)
+void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats)
 {
     uint64_t *to = (uint64_t *)(void *)stats;
     const uint64_t *from = (const uint64_t *)(const void *)&shard->stats;
@@ -70,10 +71,10 @@ void tina__shard_read_stats(const tina__shard *shard, tina_stats *stats)
     tina_usage *usage = &stats->messages;
     const tina_usage *now = &shard->stats.messages;
     for (size_t i = 0; i < USAGE_COUNT; i++) {
-        usage[i].limit = now[i].limit;
+        usage[i].limit = __atomic_load_n(&now[i].limit, __ATOMIC_RELAXED);
         usage[i].used = __atomic_load_n(&now[i].used, __ATOMIC_RELAXED);
         usage[i].peak = __atomic_load_n(&now[i].peak, __ATOMIC_RELAXED);
     }
-    stats->state = atomic_load_explicit(&shard->public->state, memory_order_relaxed);
+    stats->state = atomic_load_explicit(&public->state, memory_order_relaxed);
     stats->backend = shard->stats.backend;
 }
