@@ -205,10 +205,11 @@ typedef struct tina_spawn {
  *
  * TINA_OK; TINA_INVALID: the type, the arguments, the group, the restart policy
  * (a child that is restarted has a supervisor and no descriptor), the handoff, or
- * the ninth level of inits; TINA_ARENA_FULL: every slot of the type is
- * taken, or kept for a child that is to be restarted; TINA_GROUP_FULL;
- * TINA_INIT_FAILED; for the descriptor: TINA_STALE_HANDLE, TINA_NOT_OWNER, and
- * TINA_BUSY while something is under way on it.
+ * the ninth level of inits; TINA_ARENA_FULL: every slot of the type is taken, or
+ * kept for a child that is to be restarted; TINA_GROUP_FULL, also where the group
+ * is down or not TINA_ONE_FOR_ONE; TINA_INIT_FAILED; for the descriptor:
+ * TINA_STALE_HANDLE, TINA_NOT_OWNER, and TINA_BUSY while something is under way
+ * on it.
  */
 TINA_API TINA_MUST_USE tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle *child);
 

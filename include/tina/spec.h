@@ -34,7 +34,10 @@ typedef struct tina_type {
     uint8_t containment;       /* what a fault in its handler or init takes down: tina_containment */
 } tina_type;
 
-/* Who else is ended and started again, when a child is. */
+/*
+ * Who else is ended, and started again in order, when a child is. Of those,
+ * temporary ones stay down; transient ones come up again even if they were done.
+ */
 typedef enum tina_strategy {
     TINA_ONE_FOR_ONE,  /* nobody */
     TINA_ONE_FOR_ALL,  /* all of the group */
@@ -43,30 +46,32 @@ typedef enum tina_strategy {
 
 #define TINA_GROUP_DEPTH_MAX 8 /* groups in one another, the root included */
 
+/* Of a nested group args, name and type are not used. */
 typedef struct tina_child {
-    const struct tina_group_spec *group; /* a nested group, of which args, name and type are not used; NULL: an isolate */
+    const struct tina_group_spec *group; /* NULL: an isolate */
     const void *args;                    /* at most TINA_ARGS_MAX bytes */
     size_t args_size;
-    uint16_t name;   /* 0: none; see tina_named */
+    uint16_t name;   /* 0: none; unique per shard; see tina_named */
     uint8_t type;    /* index in the spec's types */
     uint8_t restart; /* tina_restart; a group that was given up counts as crashed */
 } tina_child;
 
 /*
- * A supervisor: the children that are started in order, and how often they may
- * come back. Past its budget a group is ended, which its parent takes for the
- * crash of a child; past the root's, the shard begins anew.
+ * A supervisor: the children that are started in order, each when the one before
+ * is up, and how often they may come back. Past its budget a group is ended, which
+ * its parent takes for the crash of a child; past the root's, the shard begins anew.
+ * A group that is started again has its whole budget again.
  */
 typedef struct tina_group_spec {
     const tina_child *children;
-    size_t child_count;
+    size_t child_count;   /* at most 65,535 in all groups of a shard, of these 32,767 groups */
     uint16_t name;        /* for tina_spawn.group, unique per shard; 0: none (the root needs none) */
     uint8_t strategy;     /* tina_strategy */
     uint32_t restart_max; /* within the window; one more escalates; 0: 3; TINA_NONE: the first escalates */
     uint64_t window_ns;   /* 0: 5 s */
-    uint64_t
-        backoff_ns; /* wait before a restart, doubled each time within the window, and up to a quarter more by chance; 0: none */
-    uint64_t backoff_max_ns; /* the most that the doubling comes to; 0: 64 times backoff_ns */
+    /* To wait before a restart, at most a day; doubled with each in the window, and up to a quarter more by chance. 0: none */
+    uint64_t backoff_ns;
+    uint64_t backoff_max_ns; /* the most that the doubling comes to, at most a day; 0: 64 times backoff_ns */
     uint32_t dynamic_max; /* spawned children, only with TINA_ONE_FOR_ONE; 0: as many as there are slots; TINA_NONE: none */
 } tina_group_spec;
 
@@ -151,8 +156,9 @@ typedef struct tina_system_spec {
     uint64_t init_timeout_ns;      /* 0: 30 s */
     uint64_t shutdown_timeout_ns;  /* 0: 30 s */
     uint64_t watchdog_interval_ns; /* 1 ms to 1 h; 0: 500 ms; TINA_NONE_NS: no watchdog */
-    uint32_t
-        watchdog_stalls; /* intervals of the shard's own CPU time in one handler call before it is killed, at most 1,000,000; 0: 2; TINA_NONE: report only */
+    /* Intervals of the shard's own CPU time in one handler call before it is killed, at most 1,000,000; 0: 2; TINA_NONE:
+     * it is only reported. */
+    uint32_t watchdog_stalls;
     uint32_t shard_restart_max; /* within the window; one more quarantines the shard; 0: 3; TINA_NONE: the first does */
     uint64_t shard_restart_window_ns; /* 0: 30 s */
     uint32_t memory_permille;         /* of what the machine or its cgroup has left, at most 1000; 0: 900 */

@@ -244,6 +244,7 @@ static void check_pools(const tina__shard *shard, census *seen)
     expect(seen, tina__pool_is_sound(&shard->descriptors), "the pool of descriptors is sound");
     expect(seen, tina__pool_is_sound(&shard->buffers), "the pool of buffers is sound");
     expect(seen, tina__pool_is_sound(&shard->transfers), "the pool of transfers is sound");
+    expect(seen, tina__pool_is_sound(&shard->child_pool), "the pool of children's records is sound");
     for (uint32_t i = 0; i < shard->p.type_count; i++)
         expect(seen, tina__pool_is_sound(&shard->p.types[i].pool), "the pool of a type's slots is sound");
 }

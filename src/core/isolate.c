@@ -120,8 +120,10 @@ tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, ti
         return TINA_ARENA_FULL;
     live_link(shard, isolate);
     tina__count(shard, spawns);
-    if (start->child != TINA__NONE) /* so that its name works in its own init */
+    if (start->child != TINA__NONE) { /* so that its name works in its own init */
         shard->p.children[start->child].isolate = tina__isolate_index(shard, isolate);
+        shard->p.children[start->child].who = tina__isolate_handle(shard, isolate);
+    }
     if (start->fd != 0)
         tina__descriptor_move(shard, start->fd, start->halves, isolate);
     tina_handle self = tina__isolate_handle(shard, isolate);

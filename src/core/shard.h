@@ -191,7 +191,7 @@ typedef struct tina__shard_parts {
     uint32_t *buckets;
     uint32_t group_count;
     uint32_t name_count; /* one more than the highest name */
-    uint32_t *names;     /* child index + 1 by name; 0: none */
+    uint32_t *names;     /* child index + 1 by name, then group index + 1 by name; 0: none */
     uint32_t scratch_size;
     uint8_t *scratch;
     tina__peer *peers; /* by shard */

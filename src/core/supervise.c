@@ -229,12 +229,9 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     tina__isolate *isolate;
     uint8_t end = TINA_END_CRASH;
     tina_status status = tina__isolate_start(shard, &start, &isolate, &end);
-    if (status == TINA_OK) {
-        child->who = tina__isolate_handle(shard, isolate);
+    if (status == TINA_OK)
         return;
-    }
-    tina__assert(status == TINA_INIT_FAILED);                                   /* there was a slot */
-    child->who = tina__handle_make(shard->id, child->type, type->pool.tail, 1); /* its slot was the last to come back */
+    tina__assert(status == TINA_INIT_FAILED); /* there was a slot */
     tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name,
               end == TINA_END_DONE ? "was done at once" : "crashed");
     tina__supervise_exit(shard, index, child->group, end, false);

@@ -269,7 +269,7 @@ static void put_fault(writer *to, const tina__event *event)
 static void put_restart(writer *to, const tina__event *event)
 {
     if (event->tag == 1)
-        put(to, "a group");
+        put(to, "group %u", event->detail);
     else
         put_who(to, event);
     put(to, " is to start again");

@@ -18,15 +18,15 @@
 /* Behind each, what is in tag, detail and value besides who. An isolate is a handle's bits. */
 typedef enum tina__event_kind {
     TINA__EVENT_NONE,
-    TINA__EVENT_DISPATCH,  /* tag; detail: payload size; value: from whom, or an operation's tina_status */
-    TINA__EVENT_INIT,      /* value: who spawned it, or 0 */
-    TINA__EVENT_UP,        /* its init has run */
-    TINA__EVENT_END,       /* tag: tina_end; detail: reason */
-    TINA__EVENT_REFUSED,   /* a send or call; tag; detail: tina_status; value: to whom */
-    TINA__EVENT_ARRIVED,   /* refused on arrival; tag; detail: tina_status; value: from whom */
-    TINA__EVENT_IO,        /* submitted; tag: the operation; value: its tina_fd's bits */
-    TINA__EVENT_FAULT,     /* tag: tina__fault_kind; detail: signal; value: pc */
-    TINA__EVENT_RESTART,   /* a child, as it was, is to start again; tag: 1 where a group is; value: after so many ns */
+    TINA__EVENT_DISPATCH, /* tag; detail: payload size; value: from whom, or an operation's tina_status */
+    TINA__EVENT_INIT,     /* value: who spawned it, or 0 */
+    TINA__EVENT_UP,       /* its init has run */
+    TINA__EVENT_END,      /* tag: tina_end; detail: reason */
+    TINA__EVENT_REFUSED,  /* a send or call; tag; detail: tina_status; value: to whom */
+    TINA__EVENT_ARRIVED,  /* refused on arrival; tag; detail: tina_status; value: from whom */
+    TINA__EVENT_IO,       /* submitted; tag: the operation; value: its tina_fd's bits */
+    TINA__EVENT_FAULT,    /* tag: tina__fault_kind; detail: signal; value: pc */
+    TINA__EVENT_RESTART, /* a child, as it was, is to start again; tag: 1 where a group is, whose index is detail; value: after so many ns */
     TINA__EVENT_GROUP_END, /* a group is ended; value: its index */
     TINA__EVENT_ESCALATE,  /* a group is past its budget; value: its index */
     TINA__EVENT_GROUP_UP,  /* all static children of a group were started; value: its index */

@@ -21,8 +21,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Under a sanitizer or an audit a step is dear; TINA_SOAK asks for all of them all the same. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TINA_AUDIT) || defined(TINA_HOSTILE)
+/* Where a step is dear there are fewer, unless TINA_SOAK is set. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TINA_AUDIT)
+#define IS_DEAR
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_DEAR
+#endif
+#endif
+#ifdef IS_DEAR
 #define STEP_COUNT 100000u
 #else
 #define STEP_COUNT 1000000u

@@ -256,7 +256,7 @@ static void event_format_restarts_say_when(void **state)
     expect("tick 17: worker/3 is to start again", TINA__EVENT_RESTART, worker, 0, 0, 0);
     expect("tick 17: worker/3 is to start again in 250 ms", TINA__EVENT_RESTART, worker, 0, 0, 250000000);
     expect("tick 17: worker/3 is to start again in 1001 ns", TINA__EVENT_RESTART, worker, 0, 0, 1001);
-    expect("tick 17: a group is to start again in 3000 s", TINA__EVENT_RESTART, nobody, 1, 0, 3000000000000);
+    expect("tick 17: group 2 is to start again in 3000 s", TINA__EVENT_RESTART, nobody, 1, 2, 3000000000000);
 }
 
 static void event_format_groups_by_index(void **state)

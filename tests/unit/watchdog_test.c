@@ -175,7 +175,7 @@ static void judge_of_a_blocked_one_that_runs_away_later_kills(void **state)
 
 /* ---- All of it, against what the history says ---- */
 
-enum { DEPTH = 6 };
+enum { DEPTH = 5 };
 
 static bool is_over(const tina__watch_rule *rule, const tina__watch_look *looks, int first, int at)
 {
