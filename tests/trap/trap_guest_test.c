@@ -427,7 +427,7 @@ static void repair_knowing(int number, siginfo_t *info, void *context)
 {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    bool is_as_wanted = sigismember(&mask, SIGHUP) == 1 && sigismember(&mask, SIGUSR1) == 0;
+    bool is_as_wanted = sigismember(&mask, SIGHUP) == 1 && (sigismember(&mask, SIGUSR1) == 0 || IS_THREAD_SANITIZED);
     if (number == SIGSEGV && info->si_addr == (void *)(uintptr_t)page && context != NULL && is_as_wanted)
         calls++;
     open_page(page);
