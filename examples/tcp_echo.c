@@ -449,7 +449,7 @@ static int run(echo_settings *settings)
         .abort_on_quarantine = settings->aborts_on_quarantine,
         .shard_restart_max = settings->shard_restart_max != 0 ? settings->shard_restart_max : TINA_NONE,
         .shard_restart_window_ns = WINDOW_NS,
-        .trace_count = settings->is_server ? 0 : 64, /* what is dumped is still to be read */
+        .trace_count = settings->is_server ? 0 : 16, /* what is dumped is still to be read */
         .quiet = settings->is_quiet,
         .log_sink = print_line,
     };

@@ -138,7 +138,7 @@ typedef struct tina_system_spec {
     uint32_t scratch_size;        /* at most 1 GiB; 0: 65536 */
     uint32_t stack_size;          /* 16 KiB to 1 GiB; 0: 256 KiB */
     uint32_t log_size;            /* bytes, 1 KiB to 1 GiB; 0: 65536 */
-    uint32_t trace_count;         /* events that the flight recorder holds; 0: 1024 */
+    uint32_t trace_count;         /* events that the flight recorder holds, at least 16; 0: 1024 */
     uint64_t timer_resolution_ns; /* 1 us to 1 s; 0: 1 ms */
 
     uint8_t backend; /* tina_backend; one that is named is used, or boot fails */
@@ -164,8 +164,9 @@ typedef struct tina_system_spec {
     uint32_t memory_permille;         /* of what the machine or its cgroup has left, at most 1000; 0: 900 */
 
     /* Called by the system's one helper thread, never by a shard; for the boot report, by the booting thread before any
-     * shard runs. NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline and no final
-     * zero; shard is -1 for the system's own lines. */
+     * shard runs; for shards that don't come back at the end, by the joining thread, behind the helper's last call.
+     * NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline and no final zero; shard
+     * is -1 for the system's own lines. A sink that blocks holds up the watchdog too. */
     void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length);
     void *log_user;
     /* The library's own invariant is broken: the last call before abort(). */

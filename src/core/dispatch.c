@@ -342,7 +342,8 @@ uint32_t tina__dispatch(tina__shard *shard)
             continue;
         }
         run_handler(shard, isolate);
-        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0))
+        /* What fails its init again and again must not have a try for each handler that runs. */
+        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0) && shard->init_failed_tick != shard->tick)
             (void)tina__supervise_advance(shard);
     }
     tina__count_by(shard, dispatches, shard->handled);
@@ -365,7 +366,26 @@ static void run_init(void *argument)
     tina_ctx *frame = call->frame;
     tina__type *type = frame->type;
     void *self = tina__isolate_self(type, tina__isolate_slot(type, frame->isolate));
+    tina__guard *guard = frame->shard->guard;
+    bool is_outermost = frame->shard->depth == 1;
+    if (!is_outermost)
+        tina__guard_set(&guard->is_changing, false);
     call->effect = type->init(self, call->args, call->args_size, frame);
+    if (!is_outermost)
+        tina__guard_set(&guard->is_changing, true);
+}
+
+/*
+ * The watchdog's kill has hit an init in a handler, which may be no more than what
+ * the handler's time was spent on: when the turn is asked to end once more, the
+ * handler's own end follows.
+ */
+static void blame_handler(tina__shard *shard)
+{
+    uint32_t turn = atomic_load_explicit(&shard->guard->turn, memory_order_relaxed);
+    if (shard->killed_turn == turn)
+        tina__guard_set(&shard->guard->is_kill_waiting, true);
+    shard->killed_turn = turn;
 }
 
 /*
@@ -378,8 +398,6 @@ static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *
     tina__fault fault;
     if (is_outermost)
         tina__guard_turn(shard->guard);
-    else
-        tina__guard_set(&shard->guard->is_changing, false);
     bool came_back = tina__trap_run(run_init, call, &fault);
     if (!came_back && !tina__fault_is_isolates(shard, &fault))
         tina__trap_throw(&fault);
@@ -389,6 +407,8 @@ static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *
         tina__guard_turn(shard->guard);
     if (!came_back && !tina__fault_note(shard, call->frame, &fault))
         tina__trap_throw(&fault);
+    if (!came_back && !is_outermost && fault.kind == TINA__FAULT_KILLED)
+        blame_handler(shard);
     if (!came_back)
         *ending = (tina__ending){.end = tina__fault_end(&fault)};
     return came_back;

@@ -1,5 +1,6 @@
 #include "core/fault.h"
 
+#include "base/touch.h"
 #include "core/damage.h"
 #include "core/log.h"
 #include "core/lookup.h"
@@ -12,10 +13,10 @@
 
 /* ---- What it costs -------------------------------------------------------------------------- */
 
-static bool is_in_users_code(const tina__shard *shard)
+static bool is_in_users_code(const tina__shard *shard, const tina__fault *fault)
 {
     uint32_t turn = atomic_load_explicit(&shard->guard->turn, memory_order_relaxed);
-    return turn % 2 == 1 && !atomic_load_explicit(&shard->guard->is_changing, memory_order_relaxed);
+    return turn % 2 == 1 && !fault->is_changing;
 }
 
 /* Behind TINA_SUSPECT_DEFAULT the two name the same three in the same order. */
@@ -27,7 +28,7 @@ static tina_containment widened(tina_containment containment, uint8_t suspect)
 
 static tina_containment cost_of(const tina__shard *shard, const tina__fault *fault)
 {
-    if (fault->kind == TINA__FAULT_BROKEN || !is_in_users_code(shard) || shard->depth == 0 ||
+    if (fault->kind == TINA__FAULT_BROKEN || !is_in_users_code(shard, fault) || shard->depth == 0 ||
         shard->depth > TINA__INIT_DEPTH_MAX + 1)
         return TINA_CONTAIN_SHARD;
     tina_containment containment = (tina_containment)shard->frames[shard->depth - 1].type->containment;
@@ -147,6 +148,14 @@ void tina__fault_wipe(tina__shard *shard, tina__wipe why)
 {
     if (shard->wipe == TINA__WIPE_NOT)
         shard->wipe = (uint8_t)why;
+}
+
+void tina__fault_try_stack(tina__shard *shard)
+{
+    volatile const uint8_t *here = __builtin_frame_address(0);
+    (void)shard;
+    for (size_t depth = 0; depth <= TINA__STACK_RESERVE; depth += TINA__PAGE_MIN)
+        (void)here[-(ptrdiff_t)depth];
 }
 
 _Noreturn void tina__fault_kill(tina__shard *shard)

@@ -39,12 +39,21 @@ void tina__fault_dump_all(tina__shard *shard);
 
 _Noreturn void tina__fault_kill(tina__shard *shard); /* the watchdog's kill, which waited */
 
-static inline void tina__change_begin(tina__shard *shard) { tina__guard_set(&shard->guard->is_changing, true); }
+void tina__fault_try_stack(tina__shard *shard); /* faults where too little of it is left */
+
+/* Before it: the stack is the user's memory too, and has to be enough for the change. */
+static inline void tina__change_begin(tina__shard *shard)
+{
+    if (__builtin_expect((uintptr_t)__builtin_frame_address(0) < shard->guard->stack_floor, 0))
+        tina__fault_try_stack(shard);
+    tina__guard_set(&shard->guard->is_changing, true);
+}
 
 static inline void tina__change_end(tina__shard *shard)
 {
-    tina__guard_set(&shard->guard->is_changing, false);
-    if (__builtin_expect(atomic_load_explicit(&shard->guard->is_kill_waiting, memory_order_relaxed), 0))
+    tina__guard *guard = shard->guard;
+    tina__guard_set(&guard->is_changing, false);
+    if (__builtin_expect(atomic_load_explicit(&guard->is_kill_waiting, memory_order_relaxed), 0))
         tina__fault_kill(shard);
 }
 

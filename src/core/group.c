@@ -42,7 +42,10 @@ bool tina__budget_spend(tina__budget *budget, uint64_t now_ns)
         return false;
     budget->sum++;
     if (budget->used == budget->entry_count) {
-        budget->entries[(budget->first + budget->used - 1) % budget->entry_count].count++;
+        /* It counts from its latest on: on the strict side. */
+        struct tina__budget_entry *newest = &budget->entries[(budget->first + budget->used - 1) % budget->entry_count];
+        newest->when_ns = now_ns;
+        newest->count++;
         return true;
     }
     budget->entries[(budget->first + budget->used) % budget->entry_count] = (struct tina__budget_entry){now_ns, 1};

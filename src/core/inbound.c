@@ -102,6 +102,8 @@ static bool take_message(tina__shard *shard, tina__peer *peer, const tina_messag
     }
     if (message->tag == TINA__TAG_VOID)
         return true;
+    if (shard->is_tree_due && may_stall)
+        return false; /* nobody is there yet */
     return deliver(shard, peer, message, may_stall && peer->stalled < TINA__STALL_TICKS_MAX);
 }
 
@@ -132,7 +134,7 @@ static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, 
     tina__spsc_release(peer->in);
     if (message == NULL)
         return true;
-    peer->stalled++;
+    peer->stalled += !shard->is_tree_due;
     return false;
 }
 
@@ -144,6 +146,8 @@ static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, 
 static bool drain_inbox(tina__shard *shard, uint32_t *count)
 {
     tina__peer *self = &shard->p.peers[shard->id];
+    if (shard->is_tree_due)
+        return false; /* as in a channel */
     for (uint32_t left = shard->p.inbox->capacity; left != 0; left--) {
         const tina_message *message = tina__mpsc_peek(shard->p.inbox);
         if (message == NULL)
@@ -171,7 +175,7 @@ uint32_t tina__inbound_drain(tina__shard *shard)
             if (is_drained)
                 shard->pending[word] &= ~(1ull << (bit % 64));
             else
-                count++; /* not idle: it is tried again next tick */
+                count += !shard->is_tree_due; /* not idle: it is tried again next tick */
         }
     }
     return count;

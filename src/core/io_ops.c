@@ -165,6 +165,7 @@ static bool send_later_chunk(tina__shard *shard, tina__operation *operation)
     chunk next = {shard, operation};
     tina__fault fault;
     operation->is_unreadable = !tina__trap_run(copy_chunk, &next, &fault);
+    tina__guard_set(&shard->guard->is_changing, false);
     return !operation->is_unreadable;
 }
 

@@ -94,3 +94,18 @@ void tina__peers_begin_life(tina__shard *shard)
     uint32_t life = atomic_load_explicit(&shard->public->life, memory_order_relaxed);
     atomic_store_explicit(&shard->public->life, life + 1, memory_order_release);
 }
+
+bool tina__peers_know(const tina__shard *shard)
+{
+    for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
+        uint8_t state = atomic_load_explicit(&shard->shared->shards[i].state, memory_order_relaxed); /* a hint */
+        bool is_running = state == TINA_SHARD_INIT || state == TINA_SHARD_RUNNING || state == TINA_SHARD_DRAINING;
+        if (i == shard->id || !is_running)
+            continue;
+        /* relaxed: only whether it has come so far; what it wrote before is read when the channel is. */
+        uint32_t known = atomic_load_explicit(&shard->p.peers[i].in->fence_life, memory_order_relaxed);
+        if (known != atomic_load_explicit(&shard->public->life, memory_order_relaxed)) /* our own word */
+            return false;
+    }
+    return true;
+}

@@ -32,6 +32,9 @@ void tina__peers_look(tina__shard *shard);
 /* Before the shard's memory is built anew: what was written to the others and not published never was. Returns how many of the users' messages. */
 uint64_t tina__peers_cut_off(tina__shard *shard);
 
+/* All others have dealt with this shard's life, but for those that are down or at their end. */
+bool tina__peers_know(const tina__shard *shard);
+
 /* It is built anew: nobody knows its new life yet. The others are still to be told. */
 void tina__peers_begin_life(tina__shard *shard);
 

@@ -7,14 +7,16 @@
 #include "core/inbound.h"
 #include "core/invariant.h"
 #include "core/log.h"
+#include "core/peer.h"
 #include "core/reactor.h"
 #include "core/route.h"
 #include "core/stats.h"
 #include "core/supervise.h"
 #include "core/timers.h"
 
-#define AUDIT_EVERY    64   /* ticks, in builds that audit */
-#define REUSE_DISTANCE 1024 /* freed slots that wait before one is used again, of everything that has generations */
+#define AUDIT_EVERY      64 /* ticks, in builds that audit */
+#define ESTRANGED_MAX_NS 100000000u
+#define REUSE_DISTANCE   1024 /* freed slots that wait before one is used again, of everything that has generations */
 
 /* ---- Making ------------------------------------------------------------------------------ */
 
@@ -108,14 +110,13 @@ void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, cons
     init_peers(shard);
     init_limits(shard);
     tina__prng_seed(&shard->prng, seed);
-    tina__shard_set_state(shard, TINA_SHARD_INIT);
 }
 
 void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__backend *backend)
 {
     shard->api = api;
     shard->backend = backend;
-    shard->stats.backend = api->id;
+    __atomic_store_n(&shard->stats.backend, api->id, __ATOMIC_RELAXED); /* a reader may look while the shard begins anew */
     (void)tina__buffers_lend(shard);
 }
 
@@ -131,7 +132,7 @@ void tina__shard_set_state(tina__shard *shard, tina_shard_state state)
 
 bool tina__shard_is_booting(const tina__shard *shard)
 {
-    return tina__supervise_is_starting(shard) && shard->boot_failure == NULL;
+    return (shard->is_tree_due || tina__supervise_is_starting(shard)) && shard->boot_failure == NULL;
 }
 
 /* ---- The end -------------------------------------------------------------------------------- */
@@ -228,6 +229,7 @@ static uint32_t look_for_revival(tina__shard *shard)
     shard->revive_seen = asked;
     if (shard->state != TINA_SHARD_QUARANTINED)
         return 0;
+    shard->was_revived = true;
     tina__log(shard, NULL, TINA_LOG_WARN, "comes back from quarantine");
     tina__shard_set_state(shard, TINA_SHARD_RUNNING);
     tina__supervise_begin(shard);
@@ -248,11 +250,26 @@ static uint32_t take_control(tina__shard *shard)
 
 /* ---- The tick --------------------------------------------------------------------------------- */
 
-/* Until the tree is up what comes waits where it is: most of it is for those who are just being started. */
-static uint32_t drain_inbound(tina__shard *shard)
+/*
+ * A tree that begins anew first waits until the other shards know, since its inits
+ * may want to call or watch there; but not for ever: one of them may be busy. Until
+ * then messages stay where they are: names outlive a life.
+ */
+static uint32_t begin_tree(tina__shard *shard)
 {
-    shard->was_up = shard->was_up || !tina__supervise_is_starting(shard);
-    return shard->was_up ? tina__inbound_drain(shard) : 0;
+    if (!shard->is_tree_due)
+        return 0;
+    if (shard->now_ns < shard->tree_deadline_ns && !tina__peers_know(shard))
+        return 0;
+    shard->is_tree_due = false;
+    tina__supervise_begin(shard);
+    return 1;
+}
+
+void tina__shard_plan_tree(tina__shard *shard)
+{
+    shard->is_tree_due = true;
+    shard->tree_deadline_ns = tina__add_saturating(shard->now_ns, ESTRANGED_MAX_NS);
 }
 
 static uint32_t flush_log(tina__shard *shard)
@@ -272,25 +289,18 @@ static uint32_t listen_inbound(tina__shard *shard)
 static uint32_t send_withdrawals(tina__shard *shard) { return tina__call_send_withdrawals(shard) ? 1 : 0; }
 
 /* What this tick has left undone keeps the shard awake. */
-static uint32_t look_ahead(tina__shard *shard) { return tina__supervise_is_due(shard) || shard->owes_dump ? 1 : 0; }
+static uint32_t look_ahead(tina__shard *shard) { return tina__supervise_is_due(shard) ? 1 : 0; }
 
 static uint32_t (*const steps[])(tina__shard *) = {
-    listen_inbound,
-    take_control,
-    drain_inbound,
-    tina__reactor_collect,
-    tina__timers_advance,
-    tina__dispatch_resume,
-    tina__supervise_advance,
-    tina__dispatch,
-    look_ahead,
-    tina__reactor_submit,
-    send_withdrawals,
-    tina__route_publish,
-    flush_log,
+    listen_inbound,       take_control,
+    tina__inbound_drain,  tina__reactor_collect,
+    tina__timers_advance, tina__dispatch_resume,
+    begin_tree,           tina__supervise_advance,
+    tina__dispatch,       look_ahead,
+    tina__reactor_submit, send_withdrawals,
+    tina__route_publish,  flush_log,
 };
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
-#define STEP_START 6 /* tina__supervise_advance: where a boot comes in */
 
 /* After a fault no step of a shard that is to be wiped is safe; after a used-up budget the tick comes to its end. */
 static bool may_go_on(const tina__shard *shard) { return shard->wipe < TINA__WIPE_FAULT; }
@@ -328,7 +338,10 @@ void tina__shard_boot(tina__shard *shard, uint64_t now_ns)
     shard->now_ns = now_ns;
     shard->tick++;
     tina__supervise_begin(shard);
-    take_steps(shard, STEP_START);
+    uint32_t first = 0;
+    while (steps[first] != tina__supervise_advance) /* nothing is taken in before there is somebody to get it */
+        first++;
+    take_steps(shard, first);
 }
 
 uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
@@ -348,5 +361,7 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
 uint64_t tina__shard_deadline_ns(const tina__shard *shard)
 {
     uint64_t timer_ns = tina__timer_wheel_next_ns(shard->p.wheel);
+    if (shard->is_tree_due)
+        timer_ns = tina__min_u64(timer_ns, shard->tree_deadline_ns);
     return shard->live_count == 0 ? timer_ns : tina__min_u64(timer_ns, shard->drain_deadline_ns);
 }

@@ -221,6 +221,7 @@ typedef struct tina__shard {
     uint8_t wipe;                                /* tina__wipe */
     bool is_settling;                            /* a fault is being dealt with: another one now is the runtime's */
     tina__fault fault;                           /* of an isolate, to be dealt with; kind NONE: there is none */
+    uint32_t killed_turn;                        /* in which an init was last killed */
     uint32_t cursor;                             /* the type whose turn it is to dispatch */
     uint64_t dumped_types[TINA__DOORBELL_WORDS]; /* whose first fault was dumped */
     uint64_t dumped_ns;                          /* when the last fault was; 0: none */
@@ -268,9 +269,12 @@ typedef struct tina__shard {
     /* Supervision. */
     tina__pool child_pool; /* of the spawned ones */
     uint32_t live_count;
-    bool was_up;              /* in this life, the whole tree */
-    uint32_t revive_seen;     /* of shared->revive */
-    const char *boot_failure; /* the type whose init failed past the budget while booting */
+    bool is_tree_due; /* it begins when the other shards know of this life, or at the deadline */
+    bool was_revived; /* since the last wipe: its budget begins anew with the next */
+    uint64_t tree_deadline_ns;
+    uint64_t init_failed_tick; /* the latest in which an init of the supervisor's failed */
+    uint32_t revive_seen;      /* of shared->revive */
+    const char *boot_failure;  /* the type whose init failed past the budget while booting */
 
     /* The end. */
     uint64_t drain_deadline_ns;
@@ -302,6 +306,9 @@ void tina__shard_attach(tina__shard *shard, const tina__backend_api *api, tina__
  */
 void tina__shard_boot(tina__shard *shard, uint64_t now_ns);
 bool tina__shard_is_booting(const tina__shard *shard);
+
+/* After a wipe: the tree begins in a tick that follows, when the other shards know of the new life. */
+void tina__shard_plan_tree(tina__shard *shard);
 
 /*
  * One turn. Returns how much it did; 0: there is nothing to do before the next

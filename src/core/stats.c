@@ -76,5 +76,5 @@ void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *
         usage[i].peak = __atomic_load_n(&now[i].peak, __ATOMIC_RELAXED);
     }
     stats->state = atomic_load_explicit(&public->state, memory_order_relaxed);
-    stats->backend = shard->stats.backend;
+    stats->backend = __atomic_load_n(&shard->stats.backend, __ATOMIC_RELAXED);
 }

@@ -231,6 +231,7 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     tina_status status = tina__isolate_start(shard, &start, &isolate, &end);
     if (status == TINA_OK)
         return;
+    shard->init_failed_tick = shard->tick;
     tina__assert(status == TINA_INIT_FAILED); /* there was a slot */
     tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name,
               end == TINA_END_DONE ? "was done at once" : "crashed");

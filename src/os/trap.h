@@ -43,9 +43,10 @@ typedef enum tina__fault_kind {
 typedef struct tina__fault {
     uint8_t kind;      /* tina__fault_kind */
     bool is_foreign;   /* pc is in the code of another library */
+    bool is_changing;  /* the guard's, when it happened */
     int32_t signal;    /* SIGNAL: its number */
     int32_t code;      /* SIGNAL: si_code */
-    uintptr_t address; /* SIGNAL: the one that was touched, where the signal tells */
+    uintptr_t address; /* SIGNAL: the one that was touched, where the signal tells; otherwise pc */
     uintptr_t pc;
     const char *what; /* BROKEN */
 } tina__fault;
@@ -55,14 +56,16 @@ typedef struct tina__code {
     uintptr_t start, end;
 } tina__code;
 
-#define TINA__LOOK_FRAMES 32
+#define TINA__LOOK_FRAMES   32
+#define TINA__STACK_RESERVE 16384 /* bytes of stack that changes may take; of a small stack, a quarter */
 
 typedef struct tina__guard {
     /* The thread's own words, in its hot line. */
     _Atomic uint32_t turn;        /* odd while a body of the user's runs; it only grows */
     _Atomic bool is_changing;     /* within it: something that is not the user's is being changed */
     _Atomic bool is_kill_waiting; /* a kill came meanwhile */
-    char line[TINA__CACHE_LINE - sizeof(uint32_t) - 2 * sizeof(bool)];
+    uintptr_t stack_floor;        /* below it, what changes may not have room any more; set by tina__trap_enter, 0 before */
+    char line[TINA__CACHE_LINE - 2 * sizeof(uintptr_t)];
 
     /* Set before the thread enters. is_fatal: of a SIGNAL or an ABORT, in a signal handler, pure; true: it is not to be contained. NULL: all are. */
     bool (*is_fatal)(const void *user, const tina__fault *fault);
@@ -95,7 +98,12 @@ tina__code *tina__trap_foreign_code(const void *const *own, size_t own_count, si
 tina_status tina__trap_enter(tina__guard *guard, int *os_error);
 void tina__trap_leave(void);
 
-/* Runs body(argument). True: it came back; false: *fault says why not. Also without tina__trap_enter: then only throws come here. */
+/*
+ * Runs body(argument). True: it came back; false: *fault says why not, and where the
+ * run is one in another, the guard says that the thread is changing something: no kill
+ * comes before the caller has set that right. Also without tina__trap_enter: then only throws
+ * come here.
+ */
 bool tina__trap_run(void (*body)(void *argument), void *argument, tina__fault *fault);
 
 /* The thread is in a body. */

@@ -51,6 +51,7 @@ static _Thread_local INITIAL_EXEC struct {
     stack_t stack_before;
     void *stack; /* the mapping, its lowest page closed */
     size_t stack_size;
+    pid_t process; /* that entered: a forked child is nobody's shard */
 } care;
 
 /* ---- Running ---- */
@@ -72,6 +73,14 @@ static bool close_trap(bool value)
     return was_closed;
 }
 
+/* Between the end of a run and what its caller does about it, a kill would find a runtime call half done. */
+static void hold_still(const run *outer)
+{
+    tina__guard *own = atomic_load_explicit(&guard, memory_order_relaxed);
+    if (own != NULL && outer != NULL)
+        tina__guard_set(&own->is_changing, true);
+}
+
 static __attribute__((noinline)) bool run_body(void (*body)(void *argument), void *argument, tina__fault *fault,
                                                bool is_looking)
 {
@@ -81,6 +90,8 @@ static __attribute__((noinline)) bool run_body(void (*body)(void *argument), voi
     this_run.is_looking = is_looking;
     /* Nothing here changes between the two returns of sigsetjmp. The second comes with the trap closed. */
     if (sigsetjmp(this_run.env, 0) != 0) {
+        if (!is_looking)
+            hold_still(this_run.outer);
         set_innermost(this_run.outer);
         return false;
     }
@@ -161,7 +172,12 @@ static bool is_in(const tina__code *codes, size_t count, uintptr_t pc)
 static tina__fault fault_at(const tina__guard *own, tina__fault_kind kind, const void *context)
 {
     uintptr_t pc = interrupted_pc(context);
-    return (tina__fault){.kind = (uint8_t)kind, .pc = pc, .is_foreign = is_in(own->foreign, own->foreign_count, pc)};
+    return (tina__fault){
+        .kind = (uint8_t)kind,
+        .pc = pc,
+        .is_foreign = is_in(own->foreign, own->foreign_count, pc),
+        .is_changing = atomic_load_explicit(&own->is_changing, memory_order_relaxed),
+    };
 }
 
 static tina__fault fault_of_signal(const tina__guard *own, const siginfo_t *info, const void *context)
@@ -169,8 +185,8 @@ static tina__fault fault_of_signal(const tina__guard *own, const siginfo_t *info
     tina__fault fault = fault_at(own, info->si_signo == SIGABRT ? TINA__FAULT_ABORT : TINA__FAULT_SIGNAL, context);
     fault.signal = info->si_signo;
     fault.code = info->si_code;
-    if (info->si_signo == SIGSEGV || info->si_signo == SIGBUS)
-        fault.address = (uintptr_t)info->si_addr;
+    bool has_address = info->si_signo == SIGSEGV || info->si_signo == SIGBUS;
+    fault.address = has_address ? (uintptr_t)info->si_addr : fault.pc;
     return fault;
 }
 
@@ -179,6 +195,8 @@ static void contain(const siginfo_t *info, const void *context)
     const tina__guard *own = atomic_load_explicit(&guard, memory_order_relaxed);
     const run *ours = innermost_run();
     if (own == NULL || ours == NULL || atomic_load_explicit(&is_closed, memory_order_relaxed))
+        return;
+    if (getpid() != care.process)
         return;
     bool is_abort = info->si_signo == SIGABRT && is_of_own_thread(info);
     if (!is_abort && !is_synchronous(info))
@@ -255,7 +273,7 @@ static bool take_kill(tina__guard *own, uint32_t turn)
 static void on_poke(tina__signal *signal, siginfo_t *info, void *context)
 {
     tina__guard *own = atomic_load_explicit(&guard, memory_order_relaxed);
-    if (own == NULL || !is_of_own_thread(info)) {
+    if (own == NULL || !is_of_own_thread(info) || getpid() != care.process) {
         tina__signal_pass(signal, info, context);
         return;
     }
@@ -352,6 +370,20 @@ static sigset_t urgent(void)
     return set;
 }
 
+/* Where the last of the calling thread's stack begins; 0: it is not known. */
+static uintptr_t find_stack_floor(void)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return 0;
+    int error = pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    size_t reserve = size / 4 < TINA__STACK_RESERVE ? size / 4 : TINA__STACK_RESERVE;
+    return error == 0 ? (uintptr_t)low + reserve : 0;
+}
+
 tina_status tina__trap_enter(tina__guard *own, int *os_error)
 {
     tina__assert(atomic_load_explicit(&guard, memory_order_relaxed) == NULL);
@@ -362,6 +394,8 @@ tina_status tina__trap_enter(tina__guard *own, int *os_error)
     pthread_sigmask(SIG_UNBLOCK, &opened, &care.mask);
     care.was_urgent_blocked = sigismember(&care.mask, SIGURG) == 1;
     sigdelset(&care.mask, SIGURG);
+    own->stack_floor = find_stack_floor();
+    care.process = getpid();
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&guard, own, memory_order_relaxed);
     return TINA_OK;

@@ -252,5 +252,7 @@ tina__shard *tina__build_shard(const tina__build *build)
     tina__timer_wheel_init(parts.wheel, limits->timer_resolution_ns, build->now_ns);
     tina__shard *shard = region(build, TINA__REGION_SHARD);
     tina__shard_init(shard, (uint8_t)build->shard, build->shared, &parts, build->seed, build->now_ns);
+    if (!build->is_rebirth)
+        tina__shard_set_state(shard, TINA_SHARD_INIT);
     return shard;
 }

@@ -59,6 +59,10 @@ static void let_go(const tina_system *system, size_t shard)
     tina__trace *trace = region(system, shard, TINA__REGION_TRACE);
     /* release, with tina__trace_dump: our reads of the copy come before the shard's next writes over it. */
     atomic_store_explicit(&trace->is_dumping, false, memory_order_release);
+    /* It may owe another one, and sleep. */
+    tina__doorbell *bell = &system->publics[shard].bell;
+    if (tina__doorbell_ring(bell, TINA__DOORBELL_CONTROL))
+        tina__os_event_signal(bell->wake_fd);
 }
 
 /* All lines from before the dump, such as that of the fault which it goes with, are written. */

@@ -54,11 +54,12 @@ void tina__helper_body(void *argument)
             (void)tina__doorbell_take(&system->helper_bell, word);
         /* acquire, with the join: lines that were written before the end are still taken. */
         bool is_ending = atomic_load_explicit(&system->is_helper_ending, memory_order_acquire);
+        /* acquire, with the shard's thread: read before the drain, so that what it said is written. */
+        bool is_aborting = atomic_load_explicit(&system->is_aborting, memory_order_acquire);
         bool any = drain(system, dumps, is_ending);
         if (is_ending && !any)
             return;
-        if (!any && atomic_load_explicit(&system->is_aborting,
-                                         memory_order_acquire)) /* with the shard's thread: what it said is written */
+        if (!any && is_aborting)
             abort();
         uint64_t wait_ns = tina__watchdog_turn(system);
         if (any || is_ending || !tina__doorbell_may_sleep(&system->helper_bell))

@@ -178,6 +178,14 @@ static void turn(tina_system *system, tina__shard *shard, uint64_t *idle_since_n
 
 static void wipe(void *argument) { tina__wipe_shard(argument); }
 
+/* The rounds in which the shards end together are counted: one that is lost takes its part. */
+static bool may_finish(const tina_system *system, uint32_t round)
+{
+    bool is_stopping = atomic_load_explicit(&system->shared.stop, memory_order_acquire) != TINA__STOP_NOT;
+    uint32_t finished = atomic_load_explicit(&system->shared.finish_phase, memory_order_acquire);
+    return is_stopping && finished >= round * system->shard_count;
+}
+
 /* The shard is lost, memory and all: it holds the others up no more, and does nothing until the end. */
 static void give_up(tina__shard_thread *thread)
 {
@@ -188,13 +196,19 @@ static void give_up(tina__shard_thread *thread)
     atomic_store_explicit(&public->state, (uint8_t)TINA_SHARD_QUARANTINED, memory_order_release);
     atomic_fetch_add_explicit(&public->life, 1, memory_order_release);
     tina__system_ring(system);
-    while (atomic_load_explicit(&system->shared.stop, memory_order_acquire) < TINA__STOP_ABANDON) {
+    uint32_t round = 0;
+    thread->is_lost = true;
+    while (round < 2 && atomic_load_explicit(&system->shared.stop, memory_order_acquire) < TINA__STOP_ABANDON) {
         for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
             (void)tina__doorbell_take(bell, word);
-        if (!tina__doorbell_may_sleep(bell))
-            continue;
-        tina__os_event_wait(bell->wake_fd, TINA_NONE_NS);
-        tina__doorbell_awake(bell);
+        if (may_finish(system, round)) {
+            round++;
+            atomic_fetch_add_explicit(&system->shared.finish_phase, 1, memory_order_acq_rel); /* with the other shards' */
+            tina__system_ring(system);
+        } else if (tina__doorbell_may_sleep(bell)) {
+            tina__os_event_wait(bell->wake_fd, TINA_NONE_NS);
+            tina__doorbell_awake(bell);
+        }
     }
 }
 
@@ -206,7 +220,7 @@ static bool begin_anew(tina__shard_thread *thread)
     tina__build build = build_of(thread);
     build.is_rebirth = true;
     tina__wipe_order order = {.build = &build, .shard = thread->shard, .api = thread->api, .backend = thread->backend};
-    order.next = tina__lives_spend(&thread->lives, &system->shared, now, build.now_ns);
+    order.next = tina__lives_spend(&thread->lives, thread->shard, now, build.now_ns);
     tina__fault fault;
     if (!tina__trap_run(wipe, &order, &fault) || !order.has_let_go)
         return false;

@@ -219,7 +219,7 @@ static const number_rule number_rules[] = {
     {NUMBER(scratch_size), 1, GIB, false},
     {NUMBER(stack_size), 16 << 10, GIB, false},
     {NUMBER(log_size), 1024, GIB, false},
-    {NUMBER(trace_count), 64, 1 << 24, false},
+    {NUMBER(trace_count), 16, 1 << 24, false},
     {NUMBER(memory_permille), 1, 1000, false},
 };
 

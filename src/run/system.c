@@ -140,7 +140,7 @@ static void destroy(tina_system *system)
     if (system->has_trap)
         tina__trap_remove();
     for (size_t i = 0; i < system->shard_count && system->threads != NULL; i++)
-        free(system->threads[i].lives.budget.entries);
+        free(system->threads[i].lives.entries);
     tina__watchdog_close(system);
     tina__spec_free(system->spec);
     free(system->foreign);
@@ -408,6 +408,32 @@ static void report_boot(tina_system *system)
 
 /* ---- Starting and ending ----------------------------------------------------------------------------- */
 
+/* The helper has ended: the sink is this thread's. */
+static void name_stuck(tina_system *system)
+{
+    for (size_t i = 0; i < system->shard_count; i++) {
+        const tina__shard_thread *thread = &system->threads[i];
+        if (!thread->is_started || phase_of(thread) == TINA__BOOT_ENDED)
+            continue;
+        tina_handle who = {__atomic_load_n(&thread->shard->frames[0].self.bits, __ATOMIC_RELAXED)}; /* a hint */
+        bool runs = atomic_load_explicit(&system->publics[i].guard.turn, memory_order_relaxed) % 2 == 1 &&
+                    tina_handle_type(who) < system->spec->type_count;
+        tina__system_log(system, TINA_LOG_ERROR, "shard %zu does not come back%s%s", i,
+                         runs ? ": it is in a handler call of type " : "",
+                         runs ? system->spec->types[tina_handle_type(who)].name : "");
+    }
+}
+
+/* Time for those that are asked to come back at once; where the watchdog kills who does not, it has had its chance then. */
+static uint64_t abandon_grace_ns(const tina_system *system)
+{
+    const tina_system_spec *spec = system->spec;
+    if (system->watchdog == NULL || !system->has_trap || spec->watchdog_stalls == TINA_NONE)
+        return ABANDON_GRACE_NS;
+    tina__watch_rule rule = tina__watch_rule_of(spec);
+    return tina__add_saturating(ABANDON_GRACE_NS, 2 * (rule.limit_ns + 4 * rule.period_ns)); /* a busy machine gives half */
+}
+
 /* Undoes a boot that failed with its threads running. A thread that does not come back keeps the memory. */
 static void undo(tina_system *system, bool is_gate_open)
 {
@@ -416,13 +442,14 @@ static void undo(tina_system *system, bool is_gate_open)
     tina__signals_remove(system);
     tina__system_stop(system, TINA__STOP_NOW);
     /* Behind the closed gate no handler has run: every thread comes back by itself. */
-    uint64_t deadline_ns = is_gate_open ? tina__os_now_ns() + ABANDON_GRACE_NS : TINA_NONE_NS;
+    uint64_t deadline_ns = is_gate_open ? tina__os_now_ns() + abandon_grace_ns(system) : TINA_NONE_NS;
     if (wait_for_end(system, deadline_ns) == 0) {
         end_threads(system);
         return;
     }
     tina__system_stop(system, TINA__STOP_ABANDON);
     end_helper(system);
+    name_stuck(system);
 }
 
 static tina_status come_up(tina_system *system, bool report, tina_error *error)
@@ -510,7 +537,7 @@ void tina__system_revive(tina_system *system)
 static uint64_t patience_of(const tina_system *system, uint32_t stop)
 {
     if (stop >= TINA__STOP_NOW)
-        return ABANDON_GRACE_NS;
+        return abandon_grace_ns(system);
     return tina__add_saturating(system->shared.shutdown_timeout_ns, STUCK_GRACE_NS);
 }
 
@@ -555,6 +582,8 @@ static void sweep_inboxes(tina_system *system)
 static void fill_report(const tina_system *system, uint32_t stuck, tina_end_report *report)
 {
     *report = (tina_end_report){.stuck_shards = stuck};
+    for (size_t i = 0; i < system->shard_count; i++)
+        report->stuck_shards += phase_of(&system->threads[i]) == TINA__BOOT_ENDED && system->threads[i].is_lost;
     for (size_t i = 0; i < system->shard_count; i++) {
         const tina__shard *shard = system->threads[i].shard;
         tina_stats stats;
@@ -584,5 +613,7 @@ tina_status tina__system_join(tina_system *system, tina_end_report *report)
         end_threads(system);
     else
         end_helper(system); /* the sink is the user's: what a stuck thread still logs goes nowhere */
-    return stuck == 0 && own.undrained_count == 0 ? TINA_OK : TINA_TIMED_OUT;
+    if (stuck != 0)
+        name_stuck(system);
+    return own.stuck_shards == 0 && own.undrained_count == 0 ? TINA_OK : TINA_TIMED_OUT;
 }

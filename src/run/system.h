@@ -28,11 +28,12 @@ typedef struct tina__shard_thread {
     tina__shard *shard;           /* set when it is ready */
     const tina__backend_api *api; /* the shard's; NULL: not open */
     tina__backend *backend;
-    tina_error error;  /* of BOOT_FAILED */
-    tina__lives lives; /* its thread's alone */
-    bool is_trapped;   /* it is in the trap's care */
-    char broken[256];  /* the invariant that did not hold */
-    const char *note;  /* why it runs on another backend than asked for; "": no reason */
+    tina_error error;   /* of BOOT_FAILED */
+    tina__budget lives; /* its thread's alone */
+    bool is_lost;       /* not even a wipe was possible: it does nothing any more */
+    bool is_trapped;    /* it is in the trap's care */
+    char broken[256];   /* the invariant that did not hold */
+    const char *note;   /* why it runs on another backend than asked for; "": no reason */
     bool got_huge;
     _Atomic uint32_t phase; /* tina__boot_phase; release: what stands above is written */
 } tina__shard_thread;

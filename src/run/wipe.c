@@ -13,23 +13,18 @@
 
 /* ---- Lives ------------------------------------------------------------------------------------- */
 
-void tina__lives_init(tina__lives *lives, struct tina__budget_entry *entries, const tina_system_spec *spec)
+void tina__lives_init(tina__budget *lives, struct tina__budget_entry *entries, const tina_system_spec *spec)
 {
-    lives->revive_seen = 0;
-    tina__budget_init(&lives->budget, entries, spec->shard_restart_max, spec->shard_restart_window_ns,
-                      SHARD_RESTART_WINDOW_S);
+    tina__budget_init(lives, entries, spec->shard_restart_max, spec->shard_restart_window_ns, SHARD_RESTART_WINDOW_S);
 }
 
-tina_shard_state tina__lives_spend(tina__lives *lives, const tina__shared *shared, tina_shard_state now, uint64_t now_ns)
+tina_shard_state tina__lives_spend(tina__budget *lives, const tina__shard *shard, tina_shard_state now, uint64_t now_ns)
 {
     if (now == TINA_SHARD_DRAINING || now == TINA_SHARD_ENDED)
         return now;
-    /* A shard that was asked back has its whole budget again. relaxed: only a count. */
-    uint32_t asked = atomic_load_explicit(&shared->revive, memory_order_relaxed);
-    if (asked != lives->revive_seen)
-        tina__budget_reset(&lives->budget);
-    lives->revive_seen = asked;
-    return tina__budget_spend(&lives->budget, now_ns) ? now : TINA_SHARD_QUARANTINED;
+    if (shard->was_revived)
+        tina__budget_reset(lives);
+    return tina__budget_spend(lives, now_ns) ? now : TINA_SHARD_QUARANTINED;
 }
 
 static void *region(const tina__build *build, tina__region_id id)
@@ -62,10 +57,29 @@ static void close_collected(tina__shard *shard)
 }
 
 /* Who lives when a draining shard is wiped has not ended by itself. */
-static void count_undrained(tina__shard *shard)
+static void write_down(const tina__build *build, tina__shard *shard, size_t type, uint32_t first, uint32_t slots)
 {
-    if (shard->state == TINA_SHARD_DRAINING)
-        shard->undrained_count += (uint32_t)(shard->stats.spawns - shard->stats.exits);
+    const tina__isolate *isolates = (const tina__isolate *)region(build, TINA__REGION_ISOLATES) + first;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        if (isolates[slot].state == TINA__ISOLATE_FREE || isolates[slot].generation == 0)
+            continue;
+        if (shard->undrained_count < sizeof shard->undrained / sizeof shard->undrained[0])
+            shard->undrained[shard->undrained_count] =
+                tina__handle_make(shard->id, (uint8_t)type, slot, isolates[slot].generation);
+        shard->undrained_count++;
+    }
+}
+
+static void count_undrained(const tina__build *build, tina__shard *shard)
+{
+    uint32_t first = 0;
+    if (shard->state != TINA_SHARD_DRAINING)
+        return;
+    for (size_t type = 0; type < build->spec->type_count; type++) {
+        uint32_t slots = tina__limits_slots(build->spec, build->shard, type);
+        write_down(build, shard, type, first, slots);
+        first += slots;
+    }
 }
 
 /* What the books still have open died with its owners: the ledger balances without looking at what may be damaged. */
@@ -214,7 +228,7 @@ static void begin(tina__shard *shard)
     } else if (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) {
         tina__log(shard, NULL, TINA_LOG_WARN, "begins anew");
         tina__count(shard, shard_restarts);
-        tina__supervise_begin(shard);
+        tina__shard_plan_tree(shard);
     }
 }
 
@@ -232,8 +246,8 @@ void tina__wipe_shard(tina__wipe_order *order)
         return;
     close_collected(shard);
     close_descriptors(build, shard);
-    count_undrained(shard);
-    tina__count_by(shard, died_with_owner, tina__peers_cut_off(shard));
+    count_undrained(build, shard);
+    tina__count_by(shard, sent_remote, -tina__peers_cut_off(shard)); /* they never were */
     close_books(shard);
     keep(shard, &kept);
     clear(build, shard);

@@ -14,17 +14,15 @@
 
 #include "run/build.h"
 
-/* How often a shard may begin anew. */
-typedef struct tina__lives {
-    tina__budget budget;
-    uint32_t revive_seen; /* of shared->revive */
-} tina__lives;
+/* How often a shard may begin anew. entries: tina__budget_entry_count(spec->shard_restart_max) of them, the caller's. */
+void tina__lives_init(tina__budget *lives, struct tina__budget_entry *entries, const tina_system_spec *spec);
 
-/* entries: tina__budget_entry_count(spec->shard_restart_max) of them, which stay the caller's. */
-void tina__lives_init(tina__lives *lives, struct tina__budget_entry *entries, const tina_system_spec *spec);
-
-/* What becomes of a shard that is to be wiped, now in that state: it spends a life, or is quarantined; while it drains, neither. */
-tina_shard_state tina__lives_spend(tina__lives *lives, const tina__shared *shared, tina_shard_state now, uint64_t now_ns);
+/*
+ * What becomes of a shard that is to be wiped, now in that state: it spends a life, or
+ * is quarantined; while it drains, neither. One that was revived has its whole budget
+ * again.
+ */
+tina_shard_state tina__lives_spend(tina__budget *lives, const tina__shard *shard, tina_shard_state now, uint64_t now_ns);
 
 typedef struct tina__wipe_order {
     const tina__build *build;

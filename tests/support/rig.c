@@ -576,8 +576,8 @@ static void begin_anew(rig_system *rig, size_t shard)
         .shard = rig->shards[shard],
         .api = rig->shards[shard]->api,
         .backend = rig->shards[shard]->backend,
-        .next =
-            tina__lives_spend(&rig->lives[shard], &rig->shared, (tina_shard_state)rig->publics[shard].state, rig->now_ns),
+        .next = tina__lives_spend(&rig->lives[shard], rig->shards[shard], (tina_shard_state)rig->publics[shard].state,
+                                  rig->now_ns),
     };
     tina__wipe_shard(&order);
     assert_true(order.has_let_go);

@@ -140,7 +140,7 @@ typedef struct rig_system {
     tina__plan plans[RIG_SHARDS_MAX];
     void *bases[RIG_SHARDS_MAX];
     tina__shard *shards[RIG_SHARDS_MAX];
-    tina__lives lives[RIG_SHARDS_MAX];
+    tina__budget lives[RIG_SHARDS_MAX];
     struct tina__budget_entry entries[RIG_SHARDS_MAX][TINA__BUDGET_ENTRIES_MAX];
     struct tina__backend backends[RIG_SHARDS_MAX];
     char log[TINA_LOG_LINE_MAX + 1]; /* the latest line */

@@ -31,6 +31,7 @@ static tina_system_spec spec = {.types = types, .type_count = 1, .log_user = &li
 static tina__plan plans[SHARD + 1];
 static void *bases[SHARD + 1];
 static tina_system machine;
+static tina__shard_public publics[SHARD + 1];
 static tina__trace *trace;
 static tina_test_guard memory;
 static tina__log_ring *log_ring;
@@ -64,7 +65,9 @@ static int make(void **state)
     plans[SHARD].regions[TINA__REGION_TRACE].offset = sizeof(tina__log_ring);
     plans[SHARD].regions[TINA__REGION_TRACE_EVENTS].offset = first;
     plans[SHARD].regions[TINA__REGION_TRACE_DUMP].offset = first + events;
-    machine = (tina_system){.spec = &spec, .plans = plans, .bases = bases, .shard_count = SHARD + 1, .log_sink = keep_line};
+    publics[SHARD].bell.wake_fd = -1; /* rung, but nobody sleeps */
+    machine = (tina_system){
+        .spec = &spec, .publics = publics, .plans = plans, .bases = bases, .shard_count = SHARD + 1, .log_sink = keep_line};
     trace = tina__plan_at(&plans[SHARD], bases[SHARD], TINA__REGION_TRACE);
     tina__trace_init(trace, tina__plan_at(&plans[SHARD], bases[SHARD], TINA__REGION_TRACE_EVENTS),
                      tina__plan_at(&plans[SHARD], bases[SHARD], TINA__REGION_TRACE_DUMP), COUNT);

@@ -252,8 +252,8 @@ static const number_case number_cases[] = {
      "must be 0 or 16384 to 1073741824, not 1073741825"},
     {&spec.log_size, "log_size", 1024, 1073741824, false, "must be 0 or 1024 to 1073741824, not 1023",
      "must be 0 or 1024 to 1073741824, not 1073741825"},
-    {&spec.trace_count, "trace_count", 64, 16777216, false, "must be 0 or 64 to 16777216, not 63",
-     "must be 0 or 64 to 16777216, not 16777217"},
+    {&spec.trace_count, "trace_count", 16, 16777216, false, "must be 0 or 16 to 16777216, not 15",
+     "must be 0 or 16 to 16777216, not 16777217"},
     {&spec.watchdog_stalls, "watchdog_stalls", 1, 1000000, true, NULL, "must be at most 1000000 or TINA_NONE, not 1000001"},
     {&spec.memory_permille, "memory_permille", 1, 1000, false, NULL, "must be at most 1000, not 1001"},
 };
