@@ -121,8 +121,9 @@ static void lower_guard(tina__shard *shard)
     tina__guard_set(&guard->is_kill_waiting, false);
 }
 
-static void note_shards(tina__shard *shard, const tina__fault *fault)
+void tina__fault_note_shards(tina__shard *shard)
 {
+    const tina__fault *fault = &shard->fault;
     char text[256];
     tina_handle nobody = {0};
     describe(fault, text, sizeof text);
@@ -136,7 +137,7 @@ bool tina__fault_is_isolates(tina__shard *shard, const tina__fault *fault)
     bool is_known = shard->wipe != TINA__WIPE_NOT; /* an init's trap has looked at it, and thrown it on */
     bool is_isolates = !is_known && !shard->is_settling && cost_of(shard, fault) == TINA_CONTAIN_ISOLATE;
     if (!is_isolates && !is_known) {
-        note_shards(shard, fault);
+        shard->fault = *fault; /* told of by the wipe: here log and flight recorder may be what is broken */
         tina__fault_wipe(shard, TINA__WIPE_FAULT);
     }
     if (!is_isolates || shard->depth <= 1)

@@ -26,6 +26,9 @@ bool tina__fault_is_isolates(tina__shard *shard, const tina__fault *fault);
  */
 bool tina__fault_note(tina__shard *shard, const tina_ctx *frame, const tina__fault *fault);
 
+/* The fault that a wipe answers: counted and told of. */
+void tina__fault_note_shards(tina__shard *shard);
+
 /* How watchers and the supervisor see it: tina_end. */
 uint8_t tina__fault_end(const tina__fault *fault);
 

@@ -291,6 +291,21 @@ static uint32_t send_withdrawals(tina__shard *shard) { return tina__call_send_wi
 /* What this tick has left undone keeps the shard awake. */
 static uint32_t look_ahead(tina__shard *shard) { return tina__supervise_is_due(shard) ? 1 : 0; }
 
+static uint32_t publish_stats(tina__shard *shard)
+{
+    if (shard->work != 0)
+        tina__stats_publish(shard);
+    return 0;
+}
+
+static uint32_t flush_backend(tina__shard *shard)
+{
+    if (shard->api != NULL)
+        shard->api->flush(shard->backend, 0);
+    return 0;
+}
+
+/* clang-format off: one to a line */
 static uint32_t (*const steps[])(tina__shard *) = {
     listen_inbound,       take_control,
     tina__inbound_drain,  tina__reactor_collect,
@@ -299,7 +314,9 @@ static uint32_t (*const steps[])(tina__shard *) = {
     tina__dispatch,       look_ahead,
     tina__reactor_submit, send_withdrawals,
     tina__route_publish,  flush_log,
+    publish_stats,        flush_backend,
 };
+/* clang-format on */
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
 
 /* After a fault no step of a shard that is to be wiped is safe; after a used-up budget the tick comes to its end. */
@@ -352,8 +369,6 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
     take_steps(shard, 0);
     if (shard->wipe != TINA__WIPE_NOT && shard->boot_failure == NULL)
         return 1;
-    if (shard->work != 0)
-        tina__stats_publish(shard);
     tina__audit(shard->tick % AUDIT_EVERY != 0 || tina__invariant_broken(shard) == NULL);
     return shard->work;
 }

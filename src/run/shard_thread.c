@@ -140,38 +140,46 @@ static bool wait_for_gate(tina_system *system)
 
 /* ---- Running ------------------------------------------------------------------------------- */
 
-static void sleep_until_work(tina_system *system, tina__shard *shard, uint64_t now_ns)
+typedef struct nap {
+    tina__shard_thread *thread;
+    uint64_t now_ns;
+} nap;
+
+static void sleep_until_work(void *argument)
 {
+    const nap *own = argument;
+    tina__shard_thread *thread = own->thread;
+    tina__shard *shard = thread->shard;
     tina__doorbell *bell = &shard->public->bell;
     if (!tina__doorbell_may_sleep(bell))
         return;
     uint64_t deadline_ns = tina__shard_deadline_ns(shard);
-    uint64_t wait_ns = deadline_ns == TINA_NONE_NS ? TINA_NONE_NS : deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    uint64_t wait_ns = deadline_ns == TINA_NONE_NS ? TINA_NONE_NS
+                       : deadline_ns > own->now_ns ? deadline_ns - own->now_ns
+                                                   : 0;
     shard->api->flush(shard->backend, wait_ns);
     tina__doorbell_awake(bell);
-    tina__watchdog_awake(system, shard->id);
+    tina__watchdog_awake(thread->system, shard->id);
     tina__count(shard, sleeps);
-    tina__count_by(shard, idle_ns, tina__os_now_ns() - now_ns);
+    tina__count_by(shard, idle_ns, tina__os_now_ns() - own->now_ns);
 }
 
-/*
- * One turn: tick, hand the I/O over, and sleep if nothing has happened for
- * spin_ns. *idle_since_ns: when it last did something; 0: just now.
- */
-static void turn(tina_system *system, tina__shard *shard, uint64_t *idle_since_ns)
+/* One turn: tick, and sleep if nothing has happened for spin_ns. *idle_since_ns: when it last did something; 0: just now. */
+static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
 {
     uint64_t now_ns = tina__os_now_ns();
-    if (tina__shard_tick(shard, now_ns) != 0) {
+    if (tina__shard_tick(thread->shard, now_ns) != 0) {
         *idle_since_ns = 0;
-        shard->api->flush(shard->backend, 0);
         return;
     }
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
-    if (now_ns - *idle_since_ns < system->spin_ns)
-        shard->api->flush(shard->backend, 0);
-    else
-        sleep_until_work(system, shard, now_ns);
+    if (now_ns - *idle_since_ns < thread->system->spin_ns)
+        return;
+    nap own = {thread, now_ns};
+    tina__fault fault;
+    if (!tina__trap_run(sleep_until_work, &own, &fault))
+        (void)tina__fault_is_isolates(thread->shard, &fault); /* never: no handler runs */
 }
 
 /* ---- Beginning anew ------------------------------------------------------------------------ */
@@ -256,7 +264,7 @@ static bool run_while(tina__shard_thread *thread, bool (*condition)(const tina__
     tina__shard *shard = thread->shard;
     uint64_t idle_since_ns = 0;
     while (condition(shard)) {
-        turn(thread->system, shard, &idle_since_ns);
+        turn(thread, &idle_since_ns);
         /* A boot that has failed ends the whole system: nothing begins anew for it. */
         bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->boot_failure != NULL;
         if (shard->wipe != TINA__WIPE_NOT && !is_boot_over && !begin_anew(thread))

@@ -214,6 +214,8 @@ static void tell(tina__shard *shard)
 {
     tina_handle nobody = {0};
     uint8_t why = shard->wipe <= TINA__WIPE_DAMAGE ? shard->wipe : TINA__WIPE_DAMAGE;
+    if (why == TINA__WIPE_FAULT)
+        tina__fault_note_shards(shard);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_WIPE, nobody, why, 0, 0);
     tina__log(shard, NULL, TINA_LOG_ERROR, "ends all its %llu isolates, because %s",
               (unsigned long long)(shard->stats.spawns - shard->stats.exits), reasons[why]);

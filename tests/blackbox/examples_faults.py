@@ -43,12 +43,12 @@ def chaos_client(fault, backend):
         clients = [rf"shard {shard}\] client/{slot}: " for shard in (0, 1) for slot in (0, 1)]
         for client in clients:
             program.wait_for(client + "ping 3 came back")
+        check(not program.matches("lost its connection"), "a client lost its connection")
         stats = program.stop_clean()
         for client in clients:
             pongs = [int(found[1]) for found in program.matches(client + r"ping (\d+) came back")]
             check(pongs == list(range(1, len(pongs) + 1)), client, "got", pongs)
             check(len(program.matches(client + "lives")) == 1, client, "had several lives")
-        check(not program.matches("lost its connection"), "a client lost its connection")
         deaths = len(program.matches("round trip 1, and now "))
         check(len(program.matches(rf"chaos client/0: {FAULTS[fault]}")) == deaths, "not every death was told of")
         check_counters(stats, fault, deaths, len(program.matches("chaos client/0: lives")))

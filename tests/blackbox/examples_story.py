@@ -18,8 +18,8 @@ def echo_with_clients(backend):
         program.wait_for(r"\[shard 1\] chaos client/0: lives", count=4)
         for name in (r"shard 0\] client/0", r"shard 0\] client/1", r"shard 1\] client/0", r"shard 1\] client/1"):
             program.wait_for(name + r": ping 4 came back after \d+ us")
-        check(program.stop() == 0, "exit status", program.process.returncode)
         check(not program.matches("lost its connection"), "a client lost its connection")
+        check(program.stop() == 0, "exit status", program.process.returncode)
         check(not program.matches("restart budget"), "too many restarts")
 
 

@@ -276,6 +276,12 @@ static void drop_completion(struct tina__backend *backend, const tina__io_comple
     backend->os_fd_count--;
 }
 
+static void fake_flush(tina__backend *backend, uint64_t wait_ns)
+{
+    (void)backend;
+    assert_int_equal(wait_ns, 0); /* a tick does not wait */
+}
+
 static bool fake_abandon(tina__backend *backend)
 {
     for (uint32_t i = 0; i < backend->completion_count; i++)
@@ -378,6 +384,7 @@ static tina_status fake_socket_shutdown(tina__backend *backend, int os_fd, int h
 
 static const tina__backend_api fake_api = {
     .abandon = fake_abandon,
+    .flush = fake_flush,
     .name = "rig",
     .id = TINA_BACKEND_EPOLL,
     .submit = fake_submit,

@@ -71,6 +71,8 @@ typedef struct tina_test_sight {
     _Atomic uint64_t dooms, storm;   /* so many inits of the culprit, or messages to it, are still to be its death */
     _Atomic uint64_t loop_ns;        /* the thread's CPU time when an endless loop began */
     _Atomic uint64_t answered_ns;    /* and when the next question was answered */
+    tina_fd connection;              /* the culprit's */
+    bool is_prepared;                /* so is its death */
     unsigned char *structs[TINA_TEST_ROLE_COUNT], *working[TINA_TEST_ROLE_COUNT];
 } tina_test_sight;
 
@@ -99,10 +101,13 @@ typedef struct tina_test_world {
     tina_test_place place;
     /* The test's, between two deeds. */
     void (*deed)(const tina_test_scene *scene);
-    void *argument; /* the deed's */
+    /* How the armed culprit brings about its death, as long as there is storm, and by which message; NULL: it tells itself. */
+    tina_effect (*prepare)(const tina_test_scene *scene);
+    tina_tag deadly;
 
     tina_system *system;
-    uint16_t port;
+    tina_end_report report; /* at its end */
+    uint16_t port;          /* where the test listens */
     int listener;
     tina_test_sight seen[TINA_TEST_SHARDS_MAX];
     bool is_away[TINA_TEST_SHARDS_MAX]; /* the culprit has made room for others */

@@ -1,5 +1,7 @@
 /* Handlers that never return, or nearly: what the watchdog does about them, and about nobody else. */
 /* ctest: label stress */
+/* ctest: alone */
+/* ctest: timeout 600 */
 /* ctest: not under thread */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,7 +32,7 @@
 enum { LINES_MAX = 512, SUSPECT = 1, NEIGHBOUR = 2 };
 
 /* What a suspect is told to do. */
-enum { TAG_SPIN = TINA_TAG_USER, TAG_MEASURE, TAG_SEND, TAG_SPAWN, TAG_NAP, TAG_WORK, TAG_PING };
+enum { TAG_SPIN = TINA_TAG_USER, TAG_MEASURE, TAG_SEND, TAG_SPAWN, TAG_BROOD, TAG_NAP, TAG_WORK, TAG_PING };
 
 typedef struct line {
     int shard;
@@ -120,6 +122,9 @@ static void do_what_it_says(witness *seen, const tina_message *message, tina_ctx
     case TAG_WORK: measure(seen, seen->work_ns); break;
     case TAG_SEND: send_for_ever(ctx); break;
     case TAG_SPAWN: spawn_one(seen, ctx); break;
+    case TAG_BROOD:
+        for (;;)
+            spawn_one(seen, ctx);
     case TAG_NAP: nap(seen); break;
     default: break;
     }
@@ -326,9 +331,9 @@ static void kill_comes_at_the_limit_of_cpu_time(void **state)
     (void)state;
     witness *seen = new_witness();
     tina_system_spec spec = spec_for(seen, 1);
-    spec.watchdog_interval_ns = 60 * MS;
-    spec.watchdog_stalls = 3;
-    uint64_t limit_ns = 3 * spec.watchdog_interval_ns, least_ns = UINT64_MAX;
+    spec.watchdog_interval_ns = 200 * MS;
+    spec.watchdog_stalls = 1;
+    uint64_t limit_ns = spec.watchdog_interval_ns, least_ns = UINT64_MAX;
     tina_system *system = tina_test_start(&spec);
     for (int i = 0; i < 20 && least_ns > limit_ns + spec.watchdog_interval_ns; i++) {
         runs_away_and_comes_back(system, seen, 0, TAG_MEASURE);
@@ -373,6 +378,25 @@ static void loop_in_the_init_of_a_spawned_child_fails_that_spawn(void **state)
     tell(system, 0, SUSPECT, TAG_SPAWN);
     tina_test_await(&seen->finished, 2);
     assert_int_equal(atomic_load(&seen->spawn_status), TINA_OK);
+    tina_test_end(system, NULL);
+    free(seen);
+}
+
+static void handler_that_never_stops_spawning_what_hangs_is_killed_too(void **state)
+{
+    (void)state;
+    witness *seen = new_witness();
+    tina_system_spec spec = spec_for(seen, 1);
+    tina_system *system = tina_test_start(&spec);
+    for (int i = 0; i < 3; i++)
+        tina_test_count_up(&seen->stuck_inits);
+    tell(system, 0, SUSPECT, TAG_BROOD);
+    tell(system, 0, NEIGHBOUR, TAG_PING);
+    tina_test_await(&seen->pings, 1);
+    tina_test_await(&seen->inits, 4);
+    tina_test_await_that(kills(system, 0) == 3); /* two inits, and with the second of them the handler */
+    tell(system, 0, SUSPECT, TAG_PING);
+    tina_test_await(&seen->finished, 1);
     tina_test_end(system, NULL);
     free(seen);
 }
@@ -574,6 +598,7 @@ int main(void)
         cmocka_unit_test(kill_comes_at_the_limit_of_cpu_time),
         cmocka_unit_test(loop_in_the_init_of_a_static_child_is_killed),
         cmocka_unit_test(loop_in_the_init_of_a_spawned_child_fails_that_spawn),
+        cmocka_unit_test(handler_that_never_stops_spawning_what_hangs_is_killed_too),
         cmocka_unit_test(loop_is_only_reported_where_the_spec_says_so),
         cmocka_unit_test(loop_is_only_reported_where_no_signal_may_be_sent),
         cmocka_unit_test(without_a_watchdog_nobody_looks),

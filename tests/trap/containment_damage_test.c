@@ -50,7 +50,7 @@ static const finder finders[] = {
      false},
 };
 
-static const size_t sizes[] = {1, 15, 16, 33, 40, 47, 48, 64, 100};
+static const size_t sizes[] = {1, 15, 16, 33, 48, 100};
 static const size_t overruns[] = {1, 2, 8, 15, 16};
 static const unsigned char fillings[] = {0x00, 0xFF};
 

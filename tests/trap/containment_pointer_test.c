@@ -24,7 +24,7 @@
 #define A_MINUTE 60000000000u
 
 /* UndefinedBehaviorSanitizer ends the process where the library itself reads through NULL. */
-extern void __ubsan_handle_type_mismatch_v1_abort(void) __attribute__((weak));
+extern void __ubsan_handle_type_mismatch_v1_abort(void *data, void *pointer) __attribute__((weak));
 static bool has_ubsan(void) { return __ubsan_handle_type_mismatch_v1_abort != NULL; }
 
 static tina_test_world *world; /* of the row that is tried: a child inherits it */

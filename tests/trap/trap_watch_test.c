@@ -165,6 +165,8 @@ static void lose_the_inner_body(void *argument)
 {
     worker *self = argument;
     self->is_spoilt = tina__trap_run(call_spin, self, &self->inner_fault);
+    self->is_spoilt |= !atomic_load(&self->guard.is_changing); /* no kill comes before this body goes on */
+    tina__guard_set(&self->guard.is_changing, false);
     call_spin(self);
 }
 
