@@ -28,6 +28,8 @@ static tina_containment widened(tina_containment containment, uint8_t suspect)
 
 static tina_containment cost_of(const tina__shard *shard, const tina__fault *fault)
 {
+    if (fault->kind == TINA__FAULT_ABORT && !is_in_users_code(shard, fault))
+        return TINA_CONTAIN_PROCESS; /* a broken invariant that was not to be contained */
     if (fault->kind == TINA__FAULT_BROKEN || !is_in_users_code(shard, fault) || shard->depth == 0 ||
         shard->depth > TINA__INIT_DEPTH_MAX + 1)
         return TINA_CONTAIN_SHARD;

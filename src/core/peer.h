@@ -11,7 +11,8 @@
  * Until another shard has said so, and the reborn has read up to the fence, they
  * are estranged: requests, answers and withdrawals that come from there are of the
  * old life and dropped; ordinary messages are delivered, since names outlive a
- * life; and no call or watch goes there, because the answers to old ones may still
+ * life: they wait where they are until the tree begins, which waits until the
+ * others know, but not for long; and no call or watch goes there, because the answers to old ones may still
  * fill the room of theirs (TINA_CHANNEL_FULL).
  *
  *   reborn                                   peer

@@ -305,16 +305,32 @@ static uint32_t flush_backend(tina__shard *shard)
     return 0;
 }
 
-/* clang-format off: one to a line */
+static uint32_t audit(tina__shard *shard)
+{
+    (void)shard;
+    tina__audit(shard->tick % AUDIT_EVERY != 0 || tina__invariant_broken(shard) == NULL);
+    return 0;
+}
+
+/* clang-format off */
 static uint32_t (*const steps[])(tina__shard *) = {
-    listen_inbound,       take_control,
-    tina__inbound_drain,  tina__reactor_collect,
-    tina__timers_advance, tina__dispatch_resume,
-    begin_tree,           tina__supervise_advance,
-    tina__dispatch,       look_ahead,
-    tina__reactor_submit, send_withdrawals,
-    tina__route_publish,  flush_log,
-    publish_stats,        flush_backend,
+    listen_inbound,
+    take_control,
+    tina__inbound_drain,
+    tina__reactor_collect,
+    tina__timers_advance,
+    tina__dispatch_resume,
+    begin_tree,
+    tina__supervise_advance,
+    tina__dispatch,
+    look_ahead,
+    tina__reactor_submit,
+    send_withdrawals,
+    tina__route_publish,
+    flush_log,
+    publish_stats,
+    flush_backend,
+    audit,
 };
 /* clang-format on */
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
@@ -369,7 +385,6 @@ uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)
     take_steps(shard, 0);
     if (shard->wipe != TINA__WIPE_NOT && shard->boot_failure == NULL)
         return 1;
-    tina__audit(shard->tick % AUDIT_EVERY != 0 || tina__invariant_broken(shard) == NULL);
     return shard->work;
 }
 
