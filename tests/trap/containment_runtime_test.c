@@ -40,6 +40,9 @@ static void damage_log(tina__shard *shard) { shard->p.log = BAD; }
 static void damage_backend(tina__shard *shard) { shard->api = BAD; }
 static void damage_frame(tina__shard *shard) { shard->frames[0].isolate = BAD; }
 
+/* So does the wipe. */
+static void damage_backends_memory(tina__shard *shard) { memset(shard->backend, 0xEE, 256); }
+
 /* An audit finds it. */
 static void damage_messages(tina__shard *shard) { shard->messages.listed++; }
 static void damage_timers(tina__shard *shard) { shard->timers.used = UINT32_MAX; }
@@ -128,16 +131,23 @@ static int is_wiped(void)
 static bool is_in_state(uint8_t state)
 {
     TINA_TEST_AWAIT(world, stats(0).state == state);
-    TINA_TEST_AWAIT(world, state != TINA_SHARD_QUARANTINED || stats(0).isolates == 0);
     return true;
 }
 
-static int is_quarantined(void)
+static bool is_empty(void)
+{
+    TINA_TEST_AWAIT(world, stats(0).isolates == 0);
+    return true;
+}
+
+/* is_lost: its counters too are left as they are. */
+static int is_quarantined(bool is_lost)
 {
     CHECK(tina_test_world_readies(world, 0));
     tina_test_moment before = tina_test_world_now(world);
     CHECK(breaks() == 0);
     CHECK(is_in_state(TINA_SHARD_QUARANTINED));
+    CHECK(is_lost || is_empty());
     CHECK(stats(0).shard_restarts == before.shards[0].stats.shard_restarts);
     CHECK(tina_post(world->system, tina_named(0, TINA_TEST_ASKER + 1), TINA_TEST_TAG_ASK, NULL, 0) == TINA_SHARD_DOWN);
     CHECK(tina_test_world_talks(world, 1) && tina_test_world_is_whole(world, 1));
@@ -182,7 +192,7 @@ static int four_in_a_row_are_one_too_many(void)
     for (unsigned life = 1; life <= 2; life++) { /* each with its whole budget */
         for (unsigned round = 1; round <= 3; round++)
             CHECK(is_wiped() == 0);
-        CHECK(is_quarantined() == 0);
+        CHECK(is_quarantined(false) == 0);
         CHECK(is_revived() == 0);
     }
     CHECK(tina_test_world_end(world));
@@ -197,7 +207,7 @@ static int comes_back_from_it(void)
     world->has_connection = true;
     CHECK(tina_test_world_start(world));
     for (unsigned round = 0; round <= rounds; round++) {
-        CHECK(is_quarantined() == 0);
+        CHECK(is_quarantined(false) == 0);
         CHECK(is_revived() == 0);
         if (round == 0) { /* what is loaded once is loaded */
             fds = tina_test_fd_count();
@@ -214,8 +224,23 @@ static int ends_while_quarantined(void)
 {
     world->spec.shard_restart_max = TINA_NONE;
     CHECK(tina_test_world_start(world));
-    CHECK(is_quarantined() == 0);
+    CHECK(is_quarantined(false) == 0);
     CHECK(tina_test_world_end(world));
+    return 0;
+}
+
+/* Not even the wipe works: the shard is left where it is, and the system ends without it. */
+static int is_given_up(void)
+{
+    world->spec.shutdown_timeout_ns = 1000000;
+    CHECK(tina_test_world_start(world));
+    CHECK(is_quarantined(true) == 0);
+    CHECK(tina_revive(world->system) == TINA_OK);
+    CHECK(tina_test_world_talks(world, 1) && tina_test_world_is_whole(world, 1));
+    CHECK(stats(0).state == TINA_SHARD_QUARANTINED);
+    tina_stop(world->system);
+    CHECK(tina_join(world->system, &world->report) == TINA_TIMED_OUT);
+    CHECK(world->report.stuck_shards == 1);
     return 0;
 }
 
@@ -262,6 +287,13 @@ static void stop_finds_a_quarantined_shard_at_its_end(void **state)
     assert_int_equal(try_damage(&damages[0], ends_while_quarantined), 0);
 }
 
+static void damage_to_the_backend_itself_gives_the_shard_up(void **state)
+{
+    static const damage of = {"the backend's memory", damage_backends_memory, false};
+    (void)state;
+    assert_int_equal(try_damage(&of, is_given_up), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +301,7 @@ int main(void)
         cmocka_unit_test(wipes_past_the_budget_quarantine_the_shard),
         cmocka_unit_test(revived_shard_works_a_thousand_times),
         cmocka_unit_test(stop_finds_a_quarantined_shard_at_its_end),
+        cmocka_unit_test(damage_to_the_backend_itself_gives_the_shard_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
