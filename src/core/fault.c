@@ -1,6 +1,5 @@
 #include "core/fault.h"
 
-#include "base/touch.h"
 #include "core/damage.h"
 #include "core/log.h"
 #include "core/lookup.h"
@@ -151,14 +150,6 @@ void tina__fault_wipe(tina__shard *shard, tina__wipe why)
 {
     if (shard->wipe == TINA__WIPE_NOT)
         shard->wipe = (uint8_t)why;
-}
-
-void tina__fault_try_stack(tina__shard *shard)
-{
-    volatile const uint8_t *here = __builtin_frame_address(0);
-    (void)shard;
-    for (size_t depth = 0; depth <= TINA__STACK_RESERVE; depth += TINA__PAGE_MIN)
-        (void)here[-(ptrdiff_t)depth];
 }
 
 _Noreturn void tina__fault_kill(tina__shard *shard)

@@ -12,6 +12,7 @@
 #ifndef TINA__CORE_FAULT_H
 #define TINA__CORE_FAULT_H
 
+#include "base/touch.h"
 #include "core/shard.h"
 
 /* For the guard: is the process to end? user is the shard. In a signal handler. */
@@ -42,13 +43,16 @@ void tina__fault_dump_all(tina__shard *shard);
 
 _Noreturn void tina__fault_kill(tina__shard *shard); /* the watchdog's kill, which waited */
 
-void tina__fault_try_stack(tina__shard *shard); /* faults where too little of it is left */
-
-/* Before it: the stack is the user's memory too, and has to be enough for the change. */
+/*
+ * Before it: the stack is the user's memory too, and has to be enough for the change.
+ * Tried here and not in a function: the call, though it is rare, would cost each
+ * caller the registers that it has to save around it.
+ */
 static inline void tina__change_begin(tina__shard *shard)
 {
-    if (__builtin_expect((uintptr_t)__builtin_frame_address(0) < shard->guard->stack_floor, 0))
-        tina__fault_try_stack(shard);
+    const uint8_t *here = __builtin_frame_address(0);
+    if (__builtin_expect((uintptr_t)here < shard->guard->stack_floor, 0))
+        tina__touch(here - TINA__STACK_RESERVE, TINA__STACK_RESERVE);
     tina__guard_set(&shard->guard->is_changing, true);
 }
 

@@ -307,6 +307,12 @@ static void on_broken(void *argument, const char *what)
         spec->on_broken(spec->log_user, what);
 }
 
+static void close_backend(void *argument)
+{
+    tina__shard_thread *thread = argument;
+    thread->api->close(thread->backend);
+}
+
 void tina__shard_thread_body(void *argument)
 {
     tina__shard_thread *thread = argument;
@@ -316,8 +322,9 @@ void tina__shard_thread_body(void *argument)
     reach(thread, is_ready ? TINA__BOOT_READY : TINA__BOOT_FAILED);
     if (wait_for_gate(system) && is_ready && !run(thread))
         give_up(thread);
+    tina__fault fault; /* the backend of a shard that is lost may be what is damaged: then its descriptors stay open */
     if (thread->api != NULL)
-        thread->api->close(thread->backend);
+        (void)tina__trap_run(close_backend, thread, &fault);
     if (thread->is_trapped)
         tina__trap_leave();
     reach(thread, TINA__BOOT_ENDED);

@@ -41,7 +41,7 @@ static void damage_backend(tina__shard *shard) { shard->api = BAD; }
 static void damage_frame(tina__shard *shard) { shard->frames[0].isolate = BAD; }
 
 /* So does the wipe. */
-static void damage_backends_memory(tina__shard *shard) { memset(shard->backend, 0xEE, 256); }
+static void damage_backends_memory(tina__shard *shard) { memset(shard->backend, 0xF0, 256); }
 
 /* An audit finds it. */
 static void damage_messages(tina__shard *shard) { shard->messages.listed++; }
