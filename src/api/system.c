@@ -2,8 +2,8 @@
 #include "run/system.h"
 #include "core/route.h"
 #include "core/stats.h"
-#include "run/spec_check.h"
-#include "run/spec_copy.h"
+#include "spec/check.h"
+#include "spec/copy.h"
 
 #include <stdio.h>
 

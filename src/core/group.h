@@ -1,6 +1,6 @@
 /*
  * The supervision tree's data: groups, their budgets, and the records of their
- * children. Owned by the shard; made by run/build.c. The policy is supervise.c.
+ * children. Owned by the shard; made by spec/build.c. The policy is supervise.c.
  *
  * Groups are numbered from the root inwards, each before those inside it, and the
  * records of their static children stand in that order: so the groups inside one,

@@ -2,34 +2,20 @@
 
 #include "core/inbound.h"
 #include "core/stats.h"
-#include "run/spec_copy.h"
 #include "run/watchdog.h"
+#include "spec/copy.h"
+#include "spec/mapping.h"
 
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CPUS_MAX            1024
-#define STUCK_GRACE_NS      5000000000u /* past the shutdown's timeout, before a thread counts as stuck */
-#define ABANDON_GRACE_NS    1000000000u /* for the others, once one is stuck */
-#define INIT_TIMEOUT_NS     30000000000u
-#define SHUTDOWN_TIMEOUT_NS 30000000000u
-#define SPIN_NS             50000u
-
-void tina__error_set(tina_error *error, tina_status status, int os_error, const char *path, const char *format, ...)
-{
-    if (error == NULL)
-        return;
-    error->status = (uint16_t)status;
-    error->os_error = os_error;
-    snprintf(error->path, sizeof error->path, "%s", path);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-}
+#define CPUS_MAX         1024
+#define STUCK_GRACE_NS   5000000000u /* past the shutdown's timeout, before a thread counts as stuck */
+#define ABANDON_GRACE_NS 1000000000u /* for the others, once one is stuck */
+#define INIT_TIMEOUT_NS  30000000000u
+#define SPIN_NS          50000u
 
 /* ---- What it takes ------------------------------------------------------------------------ */
 
@@ -91,12 +77,7 @@ static tina_status open_mapping(tina_system *system, size_t shard, tina_error *e
 {
     const tina__plan *plan = &system->plans[shard];
     int os_error = 0;
-    tina_status status = tina__os_reserve(plan->total, &system->bases[shard], &os_error);
-    uint8_t *base = system->bases[shard];
-    if (status == TINA_OK)
-        status = tina__os_open_memory(base + plan->user_offset, plan->user_size, &os_error);
-    if (status == TINA_OK)
-        status = tina__os_open_memory(base + plan->runtime_offset, plan->runtime_size, &os_error);
+    tina_status status = tina__mapping_open(plan, &system->bases[shard], &os_error);
     if (status != TINA_OK)
         tina__error_set(error, status, os_error, "",
                         "shard %zu: the system gives no mapping of %zu bytes: raise ulimit -v or reserve less", shard,
@@ -133,10 +114,8 @@ static void destroy(tina_system *system)
     close_event(system->helper_bell.wake_fd);
     for (size_t i = 0; i < system->shard_count && system->publics != NULL; i++)
         close_event(system->publics[i].bell.wake_fd);
-    for (size_t i = 0; i < system->shard_count && system->bases != NULL; i++) {
-        if (system->bases[i] != NULL)
-            tina__os_release(system->bases[i], system->plans[i].total);
-    }
+    for (size_t i = 0; i < system->shard_count && system->bases != NULL; i++)
+        tina__mapping_release(&system->plans[i], system->bases[i]);
     if (system->has_trap)
         tina__trap_remove();
     for (size_t i = 0; i < system->shard_count && system->threads != NULL; i++)
@@ -201,15 +180,8 @@ static tina_status plan_all(tina_system *system, tina_error *error)
 static void fill_shared(tina_system *system)
 {
     const tina_system_spec *spec = system->spec;
-    system->shared.shards = system->publics;
-    system->shared.shard_count = (uint8_t)system->shard_count;
-    system->shared.user = spec->user;
-    system->shared.shutdown_timeout_ns = spec->shutdown_timeout_ns == 0 ? SHUTDOWN_TIMEOUT_NS : spec->shutdown_timeout_ns;
+    tina__build_shared(spec, system->publics, system->shard_count, &system->shared);
     system->shared.helper_bell = &system->helper_bell;
-    system->shared.has_log = spec->log_sink != NULL;
-    system->shared.on_abort = spec->on_abort == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_PROCESS : spec->on_abort;
-    system->shared.on_foreign_fault =
-        spec->on_foreign_fault == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_ISOLATE : spec->on_foreign_fault;
     system->log_sink = spec->log_sink;
 }
 

@@ -7,7 +7,8 @@
 #define TINA__RUN_SYSTEM_H
 
 #include "os/os.h"
-#include "run/wipe.h"
+#include "spec/error.h"
+#include "spec/wipe.h"
 
 typedef enum tina__boot_phase { /* what a shard has reached */
                                 TINA__BOOT_STARTED,
@@ -97,8 +98,5 @@ void tina__system_log(tina_system *system, tina_level level, const char *format,
 
 bool tina__signals_add(tina_system *system);
 void tina__signals_remove(tina_system *system);
-
-void tina__error_set(tina_error *error, tina_status status, int os_error, const char *path, const char *format, ...)
-    TINA_PRINTF(5, 6);
 
 #endif

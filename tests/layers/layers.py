@@ -22,9 +22,11 @@ LAYERS = {
     "src/os": (("base", "mem", "os"), ANY),
     "src/io": (("base", "mem", "os", "io"), ANY),
     "src/core": (("base", "mem", "io/backend.h", "os/trap.h", "core"), PURE | {"stdio.h"}),  # stdio: formats, never prints
-    "src/run": (("base", "mem", "os", "io", "core", "run"), ANY),
-    "src/sim": (("base", "mem", "os", "io", "core", "sim"), PURE | {"stdio.h", "stdlib.h"}),
-    "src/api": (("base", "mem", "os", "io", "core", "run", "sim", "api"), PURE | {"stdio.h", "stdlib.h"}),
+    "src/spec": (("base", "mem", "os/os.h", "io/backend.h", "core", "spec"), PURE | {"stdio.h", "stdlib.h"}),
+    "src/run": (("base", "mem", "os", "io", "core", "spec", "run"), ANY),
+    "src/sim": (("base", "mem", "os", "io", "core", "spec", "sim"), PURE | {"stdio.h", "stdlib.h"}),
+    "src/api": (("base", "mem", "os", "io", "core", "spec", "run", "sim", "api"), PURE | {"stdio.h", "stdlib.h"}),
+    "src/swarm": (("base", "swarm"), ANY),  # a program's own use of the library: the public headers alone
     "examples": (("common.h",), ANY),
 }
 

@@ -12,8 +12,8 @@
 #include "core/route.h"
 #include "core/stats.h"
 #include "os/os.h"
-#include "run/build.h"
-#include "run/spec_check.h"
+#include "spec/build.h"
+#include "spec/check.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #define TINA_TEST_RIG_H
 
 #include "core/shard.h"
-#include "run/wipe.h"
+#include "spec/wipe.h"
 
 #include <tina/tina.h>
 

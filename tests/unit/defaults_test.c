@@ -1,5 +1,5 @@
 /* Each derived number: the formula in its middle, and its ends. Explicit numbers in the hostile twin as well. */
-#include "run/defaults.h"
+#include "spec/defaults.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Each rule of a spec: what it refuses, in which words, and the last value that it lets pass. */
-#include "run/spec_check.h"
+#include "spec/check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-#include "run/spec_copy.h"
+#include "spec/copy.h"
 
-#include "run/spec_check.h"
+#include "spec/check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "run/tree.h"
+#include "spec/tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

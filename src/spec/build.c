@@ -1,8 +1,10 @@
-#include "run/build.h"
+#include "spec/build.h"
 
-#include "run/tree.h"
+#include "spec/tree.h"
 
 #include <string.h>
+
+#define SHUTDOWN_TIMEOUT_NS 30000000000u
 
 static void *region(const tina__build *build, tina__region_id id)
 {
@@ -229,6 +231,18 @@ static void build_lasting(const tina__build *build, const tina__shard_parts *par
     tina__log_ring_init(parts->log, region(build, TINA__REGION_LOG_BYTES), limits->log_size);
     tina__trace_init(parts->trace, region(build, TINA__REGION_TRACE_EVENTS), region(build, TINA__REGION_TRACE_DUMP),
                      limits->trace_count);
+}
+
+void tina__build_shared(const tina_system_spec *spec, tina__shard_public *publics, size_t shard_count, tina__shared *shared)
+{
+    shared->shards = publics;
+    shared->shard_count = (uint8_t)shard_count;
+    shared->user = spec->user;
+    shared->shutdown_timeout_ns = spec->shutdown_timeout_ns == 0 ? SHUTDOWN_TIMEOUT_NS : spec->shutdown_timeout_ns;
+    shared->has_log = spec->log_sink != NULL;
+    shared->on_abort = spec->on_abort == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_PROCESS : spec->on_abort;
+    shared->on_foreign_fault =
+        spec->on_foreign_fault == TINA_SUSPECT_DEFAULT ? TINA_SUSPECT_ISOLATE : spec->on_foreign_fault;
 }
 
 void tina__build_locate(const tina__build *build, tina__shard *shard)

@@ -3,8 +3,8 @@
  * shard numbers them: from the root inwards, each before those inside it. Pure;
  * any thread.
  */
-#ifndef TINA__RUN_TREE_H
-#define TINA__RUN_TREE_H
+#ifndef TINA__SPEC_TREE_H
+#define TINA__SPEC_TREE_H
 
 #include <stdint.h>
 #include <tina/spec.h>

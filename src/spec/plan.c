@@ -1,4 +1,4 @@
-#include "run/plan.h"
+#include "spec/plan.h"
 
 #define LINE TINA__CACHE_LINE
 

@@ -31,8 +31,8 @@
  * inbox of 4, slot_total + 4 timers and watches, slot_total + 16 descriptors, as many
  * operations, 4 buffers, 2 transfers, 1,024 bytes of log.
  */
-#ifndef TINA__RUN_DEFAULTS_H
-#define TINA__RUN_DEFAULTS_H
+#ifndef TINA__SPEC_DEFAULTS_H
+#define TINA__SPEC_DEFAULTS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
-#include "run/spec_check.h"
+#include "spec/check.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "run/defaults.h"
-#include "run/tree.h"
+#include "spec/defaults.h"
+#include "spec/tree.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "run/wipe.h"
+#include "spec/wipe.h"
 
 #include "core/fault.h"
 #include "core/log.h"

@@ -2,8 +2,8 @@
  * The rules that a spec has to keep: one function, or one row, for each. Reads
  * the spec and what it points to; changes nothing. Any thread.
  */
-#ifndef TINA__RUN_SPEC_CHECK_H
-#define TINA__RUN_SPEC_CHECK_H
+#ifndef TINA__SPEC_CHECK_H
+#define TINA__SPEC_CHECK_H
 
 #include <tina/spec.h>
 

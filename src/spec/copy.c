@@ -1,8 +1,8 @@
-#include "run/spec_copy.h"
+#include "spec/copy.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "run/tree.h"
+#include "spec/tree.h"
 
 #include <stdalign.h>
 #include <stdint.h>

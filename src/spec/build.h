@@ -1,8 +1,8 @@
 /* A shard, made in its mapping by the thread that will run it. */
-#ifndef TINA__RUN_BUILD_H
-#define TINA__RUN_BUILD_H
+#ifndef TINA__SPEC_BUILD_H
+#define TINA__SPEC_BUILD_H
 
-#include "run/plan.h"
+#include "spec/plan.h"
 
 typedef struct tina__build {
     const tina_system_spec *spec;
@@ -14,6 +14,9 @@ typedef struct tina__build {
     uint64_t now_ns;
     bool is_rebirth; /* what others may hold is there, and stays: channels, inbox, log, flight recorder, generations */
 } tina__build;
+
+/* What all shards share, apart from who reads the log. publics: shard_count of them, zeroed. */
+void tina__build_shared(const tina_system_spec *spec, tina__shard_public *publics, size_t shard_count, tina__shared *shared);
 
 /* The mapping is open and, but for what a rebirth keeps, zero. Other shards' mappings are only pointed to. */
 tina__shard *tina__build_shard(const tina__build *build);

@@ -6,11 +6,11 @@
  * A shard's mapping: a guard page, what handlers may write (structs, working
  * memory, scratch, transfers), a guard page, what the runtime keeps, a guard page.
  */
-#ifndef TINA__RUN_PLAN_H
-#define TINA__RUN_PLAN_H
+#ifndef TINA__SPEC_PLAN_H
+#define TINA__SPEC_PLAN_H
 
 #include "core/shard.h"
-#include "run/defaults.h"
+#include "spec/defaults.h"
 
 typedef enum tina__region_id {
     /* The handlers'. */

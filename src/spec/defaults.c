@@ -1,9 +1,9 @@
-#include "run/defaults.h"
+#include "spec/defaults.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "core/group.h"
-#include "run/tree.h"
+#include "spec/tree.h"
 
 #ifdef TINA_HOSTILE
 enum {

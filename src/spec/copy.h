@@ -2,8 +2,8 @@
  * A spec that a system may keep: the caller's, whole, with all that it points to.
  * Before boot; any thread.
  */
-#ifndef TINA__RUN_SPEC_COPY_H
-#define TINA__RUN_SPEC_COPY_H
+#ifndef TINA__SPEC_COPY_H
+#define TINA__SPEC_COPY_H
 
 #include <stddef.h>
 #include <tina/spec.h>

@@ -9,10 +9,10 @@
  * recorder, counters, and the generations, so that no old handle means anything
  * new.
  */
-#ifndef TINA__RUN_WIPE_H
-#define TINA__RUN_WIPE_H
+#ifndef TINA__SPEC_WIPE_H
+#define TINA__SPEC_WIPE_H
 
-#include "run/build.h"
+#include "spec/build.h"
 
 /* How often a shard may begin anew. entries: tina__budget_entry_count(spec->shard_restart_max) of them, the caller's. */
 void tina__lives_init(tina__budget *lives, struct tina__budget_entry *entries, const tina_system_spec *spec);
