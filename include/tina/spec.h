@@ -90,6 +90,7 @@ typedef enum tina_backend {
     TINA_BACKEND_AUTO, /* io_uring, or epoll where the kernel refuses it */
     TINA_BACKEND_URING,
     TINA_BACKEND_EPOLL,
+    TINA_BACKEND_SIM = 5, /* what a simulation runs on; not to be named in a spec */
 } tina_backend;
 
 /* What is installed while a system runs; handlers that were there before are chained to, and put back at the end. */

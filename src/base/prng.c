@@ -37,3 +37,10 @@ uint64_t tina__prng_below(tina__prng *prng, uint64_t bound)
     while (value < threshold);
     return value % bound;
 }
+
+bool tina__prng_chance(tina__prng *prng, uint32_t numerator, uint32_t denominator)
+{
+    if (numerator == 0)
+        return false;
+    return numerator >= denominator || tina__prng_below(prng, denominator) < numerator;
+}

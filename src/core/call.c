@@ -230,6 +230,7 @@ tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_han
         timeout_ns = TINA__CALL_TIMEOUT_DEFAULT_NS;
     tina__timer_wheel_start(shard->p.wheel, &slot->node, tina__add_saturating(shard->now_ns, timeout_ns));
     tina__count(shard, calls);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, source, tag, (uint16_t)size, to.bits);
     return TINA_OK;
 }
 
@@ -265,6 +266,7 @@ tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_cal
     tina__count(shard, replies);
     tina_handle self = tina__isolate_handle(shard, callee);
     uint8_t to_shard = tina_handle_shard(caller.source);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, self, tag, (uint16_t)size, caller.source.bits);
     if (to_shard == shard->id) {
         slot_answer(shard, index, self, tag, TINA__MESSAGE_COUNTED, payload, size);
         tina__count(shard, sent_local);

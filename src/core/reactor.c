@@ -161,6 +161,8 @@ tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, ui
     queue_request(shard, operation);
     shard->operations_under_way++;
     tina__count(shard, io_submitted);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_IO, tina__isolate_handle(shard, isolate), operation->kind, 0,
+                    tina__descriptor_handle(shard, descriptor).bits);
     uint64_t timeout_ns = operation->deadline.deadline_ns;
     if (timeout_ns != 0 && timeout_ns != TINA_NONE_NS)
         tina__timer_wheel_start(shard->p.wheel, &operation->deadline, tina__add_saturating(shard->now_ns, timeout_ns));
@@ -296,6 +298,8 @@ static void finish(tina__shard *shard, tina__operation *operation, const tina__i
     shard->p.descriptors[operation->descriptor].operation[row->half] = TINA__NONE;
     shard->operations_under_way--;
     count_completion(shard, (tina_status)result.status);
+    tina_handle who = owner == NULL ? (tina_handle){0} : tina__isolate_handle(shard, owner);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_IO_OVER, who, operation->kind, result.status, result.size);
     uint32_t descriptor = operation->descriptor;
     uint32_t holder = operation->holder;
     if (owner != NULL) {

@@ -27,6 +27,7 @@ static tina_status send_here(tina__shard *shard, tina_handle source, tina_handle
     tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     tina__mailbox_link(shard, receiver, index);
     tina__count(shard, sent_local);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, source, tag, (uint16_t)size, to.bits);
     return TINA_OK;
 }
 
@@ -52,6 +53,7 @@ static tina_status send_there(tina__shard *shard, tina_handle source, tina_handl
     tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     tina__count(shard, sent_remote);
     tina__route_written(shard, to_shard);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, source, tag, (uint16_t)size, to.bits);
     return TINA_OK;
 }
 
@@ -117,6 +119,8 @@ void tina__route_commit(tina_ctx *frame)
 {
     tina__shard *shard = frame->shard;
     frame->begun->tag = frame->begun_tag;
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, frame->self, frame->begun_tag, frame->begun->size,
+                       frame->begun->destination.bits);
     if (frame->begun_to != NULL) {
         tina__mailbox_link(shard, frame->begun_to, frame->begun_index);
         tina__count(shard, sent_local);

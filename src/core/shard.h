@@ -14,6 +14,7 @@
 #include "core/isolate.h"
 #include "core/message.h"
 #include "core/operation.h"
+#include "core/probe.h"
 #include "core/trace.h"
 #include "mem/doorbell.h"
 #include "mem/log_ring.h"
@@ -58,6 +59,7 @@ typedef struct tina__shared {
     uint64_t shutdown_timeout_ns;
     tina__doorbell *helper_bell;   /* the log has news */
     bool has_log;                  /* somebody reads it */
+    const tina__probe *probe;      /* NULL: none */
     uint8_t on_abort;              /* tina_suspect, never the default */
     uint8_t on_foreign_fault;      /* tina_suspect, never the default */
     _Atomic uint32_t revive;       /* how often quarantined shards were asked back. Any thread */

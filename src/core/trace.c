@@ -20,6 +20,7 @@ void tina__trace_init(tina__trace *trace, tina__event *events, tina__event *dump
     trace->dump_first = 0;
     trace->dump = dump;
     atomic_init(&trace->is_dumping, false);
+    trace->is_detailed = false;
 }
 
 bool tina__trace_dump(tina__trace *trace, uint32_t most)
@@ -305,6 +306,26 @@ static void put_down(writer *to, const tina__event *event)
     put_end(to, event->tag);
 }
 
+static void put_sent(writer *to, const tina__event *event)
+{
+    put(to, " sends ");
+    put_tag(to, event->tag);
+    put(to, " to ");
+    put_handle(to, event->value);
+    if (event->detail != 0)
+        put(to, " (%u byte%s)", event->detail, event->detail == 1 ? "" : "s");
+}
+
+static void put_io_over(writer *to, const tina__event *event)
+{
+    put(to, "'s ");
+    put_tag(to, event->tag);
+    put(to, " is over: ");
+    put_status(to, event->detail);
+    if (event->value != 0)
+        put(to, ", %llu bytes", (unsigned long long)event->value);
+}
+
 static void put_unknown(writer *to, const tina__event *event)
 {
     put(to, ": event %u, tag 0x%x, detail %u, value 0x%llx", tina__event_kind_of(event), event->tag, event->detail,
@@ -324,6 +345,8 @@ static void put_what(writer *to, const tina__event *event)
     case TINA__EVENT_IO: put_io(to, event); break;
     case TINA__EVENT_FAULT: put_fault(to, event); break;
     case TINA__EVENT_DOWN: put_down(to, event); break;
+    case TINA__EVENT_SENT: put_sent(to, event); break;
+    case TINA__EVENT_IO_OVER: put_io_over(to, event); break;
     default: put_unknown(to, event); break;
     }
 }

@@ -13,6 +13,7 @@
 #include "base/handle.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <tina/types.h>
 
 /* Behind each, what is in tag, detail and value besides who. An isolate is a handle's bits. */
@@ -34,6 +35,8 @@ typedef enum tina__event_kind {
     TINA__EVENT_WIPE,      /* all that the shard held is ended; tag: tina__wipe */
     TINA__EVENT_PEER,      /* another shard began anew; tag: tina_shard_state; value: its index */
     TINA__EVENT_DOWN,      /* who is told of an end; tag: tina_end; value: who ended */
+    TINA__EVENT_SENT,      /* accepted from it; tag; detail: payload size; value: to whom. Only where is_detailed */
+    TINA__EVENT_IO_OVER,   /* an operation; tag; detail: tina_status; value: bytes done. Only where is_detailed */
     TINA__EVENT_COUNT,
 } tina__event_kind;
 
@@ -51,6 +54,7 @@ typedef struct tina__trace {
     tina__event *events; /* mask + 1 of them */
     uint64_t written;    /* events in all */
     uint32_t mask;
+    bool is_detailed; /* also events that a flight recorder in production has no room for */
     /* The dump, which another thread reads while is_dumping: a copy of the latest events. */
     uint32_t dump_count;
     uint64_t dump_first;     /* number of the first of them */
@@ -70,6 +74,14 @@ static inline void tina__trace_add(tina__trace *trace, uint64_t tick, tina__even
     event->tag = tag;
     event->detail = detail;
     event->value = value;
+}
+
+/* The same, where the trace is detailed. */
+static inline void tina__trace_detail(tina__trace *trace, uint64_t tick, tina__event_kind kind, tina_handle who,
+                                      uint16_t tag, uint16_t detail, uint64_t value)
+{
+    if (trace->is_detailed)
+        tina__trace_add(trace, tick, kind, who, tag, detail, value);
 }
 
 /* Copies the latest `most` events for whoever reads dumps. False: the last copy has not been read yet. */

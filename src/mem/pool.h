@@ -19,6 +19,8 @@
 #include "base/assert.h"
 #include "base/handle.h"
 
+#include <stdbool.h>
+
 typedef struct tina__pool {
     uint8_t *base;
     uint32_t stride;
@@ -28,6 +30,8 @@ typedef struct tina__pool {
     uint32_t fresh;      /* the first slot that was never used */
     uint32_t reuse_distance;
     uint32_t used, peak, limit;
+    uint32_t held_distance; /* reuse_distance, while is_withheld */
+    bool is_withheld;       /* it says that it is empty: nothing is taken */
 } tina__pool;
 
 void tina__pool_init(tina__pool *pool, void *base, uint32_t stride, uint32_t link_offset, uint32_t limit,
@@ -50,11 +54,11 @@ static inline uint32_t tina__pool_free_count(const tina__pool *pool) { return po
 static inline uint32_t tina__pool_take(tina__pool *pool)
 {
     uint32_t index;
-    if (pool->listed > pool->reuse_distance || (pool->fresh == pool->limit && pool->listed != 0)) {
+    if (pool->listed > pool->reuse_distance || (pool->fresh == pool->limit && pool->listed != 0 && !pool->is_withheld)) {
         index = pool->head;
         pool->head = *tina__pool_link(pool, index);
         pool->listed--;
-    } else if (pool->fresh < pool->limit) {
+    } else if (pool->fresh < pool->limit && !pool->is_withheld) {
         index = pool->fresh++;
     } else {
         return TINA__NONE;
@@ -63,6 +67,22 @@ static inline uint32_t tina__pool_take(tina__pool *pool)
     if (pool->used > pool->peak)
         pool->peak = pool->used;
     return index;
+}
+
+/* For tests of what happens without: the pool hands out nothing until it is released. */
+static inline void tina__pool_withhold(tina__pool *pool)
+{
+    tina__assert(!pool->is_withheld);
+    pool->is_withheld = true;
+    pool->held_distance = pool->reuse_distance;
+    pool->reuse_distance = UINT32_MAX;
+}
+
+static inline void tina__pool_release(tina__pool *pool)
+{
+    tina__assert(pool->is_withheld);
+    pool->is_withheld = false;
+    pool->reuse_distance = pool->held_distance;
 }
 
 /* The slot goes to the front of the list: the next to be taken from it. */

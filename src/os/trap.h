@@ -99,6 +99,12 @@ tina_status tina__trap_enter(tina__guard *guard, int *os_error);
 void tina__trap_leave(void);
 
 /*
+ * The calling thread, which has entered and is in no body, has that guard from now
+ * on: for a thread that runs several shards in turn. The guard is as one that enters.
+ */
+void tina__trap_use(tina__guard *guard);
+
+/*
  * Runs body(argument). True: it came back; false: *fault says why not, and where the
  * run is one in another, the guard says that the thread is changing something: no kill
  * comes before the caller has set that right. Also without tina__trap_enter: then only throws

@@ -139,6 +139,27 @@ static void pool_peak_remembers_the_most(void **state)
     assert_int_equal(pool.peak, 2);
 }
 
+static void pool_withheld_hands_out_nothing_and_takes_back(void **state)
+{
+    (void)state;
+    for (uint32_t distance = 0; distance <= 2; distance++) {
+        for (uint32_t taken = 0; taken <= LIMIT; taken++) {
+            make(LIMIT, distance);
+            for (uint32_t i = 0; i < taken; i++)
+                (void)tina__pool_take(&pool);
+            tina__pool_withhold(&pool);
+            assert_int_equal(tina__pool_take(&pool), TINA__NONE);
+            if (taken != 0)
+                tina__pool_give(&pool, 0);
+            assert_int_equal(tina__pool_take(&pool), TINA__NONE);
+            assert_true(tina__pool_is_sound(&pool));
+            tina__pool_release(&pool);
+            take_all();
+            assert_int_equal(pool.used, LIMIT);
+        }
+    }
+}
+
 static void pool_init_touches_no_slot(void **state)
 {
     (void)state;
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test(pool_with_distance_and_no_other_left_reuses),
         cmocka_unit_test(pool_take_of_a_used_slot_leaves_its_content),
         cmocka_unit_test(pool_peak_remembers_the_most),
+        cmocka_unit_test(pool_withheld_hands_out_nothing_and_takes_back),
         cmocka_unit_test(pool_init_touches_no_slot),
         cmocka_unit_test(pool_audit_sees_a_slot_that_was_given_twice),
         cmocka_unit_test(pool_audit_sees_a_damaged_link),

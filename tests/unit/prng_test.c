@@ -109,6 +109,28 @@ static void prng_below_a_huge_bound_has_no_bias(void **state)
         assert_true(tina__prng_below(&prng, UINT64_MAX) != UINT64_MAX);
 }
 
+static void prng_chance_strikes_as_often_as_it_says(void **state)
+{
+    (void)state;
+    tina__prng prng;
+    tina__prng_seed(&prng, 1);
+    uint32_t hits = 0;
+    for (int i = 0; i < 30000; i++)
+        hits += tina__prng_chance(&prng, 1, 3);
+    assert_in_range(hits, 9500, 10500);
+}
+
+static void prng_chance_without_a_doubt_takes_nothing_from_the_stream(void **state)
+{
+    (void)state;
+    tina__prng prng, untouched;
+    tina__prng_seed(&prng, 1);
+    untouched = prng;
+    assert_false(tina__prng_chance(&prng, 0, 5));
+    assert_true(tina__prng_chance(&prng, 5, 5));
+    assert_memory_equal(&prng, &untouched, sizeof prng);
+}
+
 static void draw_below_nothing(void)
 {
     tina__prng prng;
@@ -132,6 +154,8 @@ int main(void)
         cmocka_unit_test(prng_below_stays_below_and_reaches_all),
         cmocka_unit_test(prng_below_a_huge_bound_has_no_bias),
         cmocka_unit_test(prng_below_nothing_aborts),
+        cmocka_unit_test(prng_chance_strikes_as_often_as_it_says),
+        cmocka_unit_test(prng_chance_without_a_doubt_takes_nothing_from_the_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
