@@ -27,13 +27,15 @@
  *
  *   types.h   handles, messages, effects      ctx.h     what a handler may do
  *   spec.h    what a system is made of        io.h      sockets and operations
- *   system.h  running it                      status.h  what a call came to
+ *   system.h  running it                      sim.h     running it under a seed
+ *   status.h  what a call came to             sim_main.h  a main for that: thousands of seeds
  */
 #ifndef TINA_TINA_H
 #define TINA_TINA_H
 
 #include <tina/ctx.h>
 #include <tina/io.h>
+#include <tina/sim.h>
 #include <tina/spec.h>
 #include <tina/status.h>
 #include <tina/system.h>

@@ -6,9 +6,12 @@
 #ifndef TINA__CORE_INVARIANT_H
 #define TINA__CORE_INVARIANT_H
 
-#include "core/shard.h"
+#include "core/census.h"
 
 /* NULL: the shard is sound; otherwise what is not, in a few words. Static storage. */
 const char *tina__invariant_broken(const tina__shard *shard);
+
+/* The same, with what was counted on the way: all of it where the shard is sound. */
+const char *tina__invariant_census(const tina__shard *shard, tina__census *census);
 
 #endif

@@ -48,7 +48,10 @@ static inline uint32_t *tina__pool_link(const tina__pool *pool, uint32_t index)
     return (uint32_t *)(void *)(pool->base + (size_t)index * pool->stride + pool->link_offset);
 }
 
-static inline uint32_t tina__pool_free_count(const tina__pool *pool) { return pool->limit - pool->used; }
+static inline uint32_t tina__pool_free_count(const tina__pool *pool)
+{
+    return pool->is_withheld ? 0 : pool->limit - pool->used;
+}
 
 /* A slot's index, or TINA__NONE: every slot is in use. Its content is what the last user left. */
 static inline uint32_t tina__pool_take(tina__pool *pool)

@@ -12,8 +12,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,27 +71,6 @@ static void assert_poisoned_but(const test_rig *rig, uint32_t buffer)
     assert_int_equal(wrong, 0);
 }
 
-/* A connection made by plain calls. */
-static int dial(const tina_address *address)
-{
-    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-    memcpy(&host.sin_addr, address->ipv4, sizeof address->ipv4);
-    int os_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(os_fd, (struct sockaddr *)&host, sizeof host), 0);
-    return os_fd;
-}
-
-/* The other side of it is closed: the end comes, in order or as a reset. Closes it. */
-static void assert_ended(int os_fd)
-{
-    struct pollfd ready = {.fd = os_fd, .events = POLLIN};
-    assert_int_equal(poll(&ready, 1, 10000), 1);
-    char byte;
-    ssize_t size = read(os_fd, &byte, 1);
-    assert_true(size == 0 || (size < 0 && errno == ECONNRESET));
-    close(os_fd);
-}
-
 /* What the process's epoll instances watch, by all of them. */
 static int count_watches(void)
 {
@@ -151,7 +128,7 @@ static void end_scene(test_scene *self, test_rig *rig)
 {
     for (uint32_t i = 0; i < self->count; i++)
         rig_close_fd(rig, self->fds[i]);
-    close(self->other);
+    rig_drop(rig, self->other);
 }
 
 /* Two listeners with a connection each that was accepted, and not collected. */
@@ -160,7 +137,7 @@ static void accept_two(test_rig *rig, rig_fd *listeners, int *clients)
     for (int i = 0; i < 2; i++) {
         tina_address address;
         listeners[i] = rig_listener(rig, TINA_IPV4, 8, &address);
-        clients[i] = dial(&address);
+        clients[i] = rig_dial(rig, &address);
         rig_submit(rig, rig_accept(rig, listeners[i]));
     }
     rig->api->flush(rig->backend, 0);
@@ -236,14 +213,14 @@ static void abandon_with_damaged_requests_ends_them(void **state)
         int other;
         rig_fd fd = rig_pair(&rig, &other);
         rig_request *receive = rig_receive(&rig, fd, 0);
-        rig_feed(other, "x", 1);
+        rig_feed(&rig, other, "x", 1);
         rig_submit(&rig, receive);
         if (round % 2 != 0)
             rig.api->flush(rig.backend, 0);
         damage_requests(&rig);
         abandon_and_echo(&rig);
         end_scene(&scene, &rig);
-        close(other);
+        rig_drop(&rig, other);
         rig_close_fd(&rig, fd);
     }
     rig_close(&rig);
@@ -253,7 +230,7 @@ static void abandon_with_damaged_requests_ends_them(void **state)
 static void abandon_of_thousands_ends_them(void **state)
 {
     (void)state;
-    uint32_t ends = rig_descriptors_for_us(8000) / 2 * 2;
+    uint32_t ends = rig_descriptors_for_us(wanted, 8000) / 2 * 2;
     test_rig rig;
     open_config(&rig, (tina__backend_config){.op_count = ends, .fd_count = ends, .buffer_count = 64, .buffer_size = 64});
     rig_fd *fds = malloc(ends * sizeof *fds);
@@ -268,7 +245,7 @@ static void abandon_of_thousands_ends_them(void **state)
             rig_submit(&rig, rig_receive(&rig, fds[i], 0));
         rig.api->flush(rig.backend, 0);
         for (uint32_t i = 0; i < ends; i += 50)
-            rig_feed(fds[i].os_fd, "x", 1);
+            rig_feed(&rig, fds[i].os_fd, "x", 1);
         if (round == 1)
             rig.api->flush(rig.backend, 0);
         rig_abandon(&rig);
@@ -325,6 +302,8 @@ static bool faults_in(void (*body)(test_rig *rig), test_rig *rig)
     return has_faulted;
 }
 
+static void *unreadable;
+
 static void *make_unreadable(void)
 {
     void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -338,7 +317,7 @@ static void flush_for_a_moment(test_rig *rig) { rig->api->flush(rig->backend, 1)
 static void abandon_after_a_flush_that_faulted_drops_what_that_had_begun(void **state)
 {
     (void)state;
-    void *unreadable = make_unreadable();
+    unreadable = make_unreadable();
     for (int round = 0; round < 2; round++) {
         test_rig rig;
         open_config(&rig, (tina__backend_config){.op_count = 4, .fd_count = 4, .buffer_count = 2, .buffer_size = 64});
@@ -361,15 +340,15 @@ static void abandon_after_a_flush_that_faulted_drops_what_that_had_begun(void **
         rig_abandon(&rig);
         assert_nothing_comes(&rig);
         char sent[128];
-        assert_int_equal(read(other, sent, sizeof sent), 64);
+        assert_int_equal(rig_read(&rig, other, sent, sizeof sent), 64);
         rig_turn(&rig, TINA_NONE_NS); /* the wake of abandon */
         rig_lend_all(&rig);
         rig_request *receive = rig_receive(&rig, fd, 0);
         rig_submit(&rig, receive);
-        rig_feed(other, "x", 1);
+        rig_feed(&rig, other, "x", 1);
         rig_await(&rig, receive);
         rig_lend_back(&rig, receive);
-        close(other);
+        rig_drop(&rig, other);
         rig_close_fd(&rig, fd);
         rig_close_fd(&rig, listener);
         rig_close(&rig);
@@ -377,17 +356,18 @@ static void abandon_after_a_flush_that_faulted_drops_what_that_had_begun(void **
     munmap(unreadable, 4096);
 }
 
+/* A made network looks at no request here: what it is to write to is what can't be. */
 static void collect_four(test_rig *rig)
 {
     tina__io_completion completions[4];
-    rig->api->collect(rig->backend, completions, 4);
+    rig->api->collect(rig->backend, rig_is_made(rig) ? unreadable : completions, 4);
 }
 
 /* What it had taken before it faulted is nobody's. */
 static void abandon_after_a_collect_that_faulted_closes_what_that_took(void **state)
 {
     (void)state;
-    void *unreadable = make_unreadable();
+    unreadable = make_unreadable();
     for (int broken = 0; broken < 2; broken++) {
         test_rig rig;
         open_small(&rig);
@@ -395,13 +375,13 @@ static void abandon_after_a_collect_that_faulted_closes_what_that_took(void **st
         int clients[2];
         accept_two(&rig, listeners, clients);
         rig.requests[broken].request.backend_memory = unreadable;
-        size_t open_before = tina_test_fd_count();
+        size_t open_before = rig_fd_count(&rig);
         assert_true(faults_in(collect_four, &rig));
         rig_abandon(&rig);
-        assert_int_equal(tina_test_fd_count(), open_before - 2);
+        assert_int_equal(rig_fd_count(&rig), open_before - 2);
         assert_nothing_comes(&rig);
         for (int i = 0; i < 2; i++) {
-            assert_ended(clients[i]);
+            rig_assert_ended(&rig, clients[i]);
             rig_close_fd(&rig, listeners[i]);
         }
         rig_lend_all(&rig);
@@ -422,12 +402,12 @@ static void abandon_closes_what_was_accepted_and_not_collected(void **state)
     rig_fd listeners[2];
     int clients[2];
     accept_two(&rig, listeners, clients);
-    size_t open_before = tina_test_fd_count();
+    size_t open_before = rig_fd_count(&rig);
     damage_requests(&rig);
     rig_abandon(&rig);
-    assert_int_equal(tina_test_fd_count(), open_before - 2);
+    assert_int_equal(rig_fd_count(&rig), open_before - 2);
     for (int i = 0; i < 2; i++) {
-        assert_ended(clients[i]);
+        rig_assert_ended(&rig, clients[i]);
         rig_close_fd(&rig, listeners[i]);
     }
     rig_lend_all(&rig);
@@ -448,14 +428,13 @@ static void abandon_leaves_what_was_accepted_and_collected(void **state)
     assert_int_equal(completion.status, TINA_OK);
     uint32_t kept = tina__word_index(completion.token);
     rig_abandon(&rig);
-    assert_ended(clients[1 - kept]);
+    rig_assert_ended(&rig, clients[1 - kept]);
     char byte;
-    rig_feed(clients[kept], "x", 1);
-    struct pollfd ready = {.fd = completion.os_fd, .events = POLLIN};
-    assert_int_equal(poll(&ready, 1, 10000), 1);
-    assert_int_equal(read(completion.os_fd, &byte, 1), 1);
-    close(completion.os_fd);
-    assert_ended(clients[kept]);
+    rig_feed(&rig, clients[kept], "x", 1);
+    rig_await_input(&rig, completion.os_fd);
+    assert_int_equal(rig_read(&rig, completion.os_fd, &byte, 1), 1);
+    rig_drop(&rig, completion.os_fd);
+    rig_assert_ended(&rig, clients[kept]);
     for (int i = 0; i < 2; i++)
         rig_close_fd(&rig, listeners[i]);
     rig_close(&rig);
@@ -482,12 +461,12 @@ static void abandon_leaves_no_descriptor_watched(void **state)
         receive = rig_receive(&rig, fd, 0);
         rig_submit(&rig, receive);
         rig_turn(&rig, 0);
-        rig_feed(other, "x", 1);
+        rig_feed(&rig, other, "x", 1);
         rig_await(&rig, receive);
         assert_int_equal(receive->completion.status, TINA_OK);
         rig_lend_back(&rig, receive);
     }
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
     assert_int_equal(count_watches(), watches_before);
@@ -573,13 +552,13 @@ static void abandon_takes_every_buffer_back(void **state)
         for (int i = 0; i < PAIRS; i++) {
             rig_submit(&rig, rig_receive(&rig, fds[i], 0));
             if (i % 2 == 0)
-                rig_feed(others[i], "early", 5); /* taken into a buffer that nobody collects */
+                rig_feed(&rig, others[i], "early", 5); /* taken into a buffer that nobody collects */
         }
         rig.api->flush(rig.backend, 0);
         rig_abandon(&rig);
         poison(&rig);
         for (int i = 0; i < PAIRS; i++)
-            rig_feed(others[i], "late", 4);
+            rig_feed(&rig, others[i], "late", 4);
         assert_nothing_comes(&rig);
         assert_poisoned_but(&rig, TINA__BUFFER_NONE);
         /* One is lent, and it alone is received into. */
@@ -598,7 +577,7 @@ static void abandon_takes_every_buffer_back(void **state)
         }
     }
     for (int i = 0; i < PAIRS; i++) {
-        close(others[i]);
+        rig_drop(&rig, others[i]);
         rig_close_fd(&rig, fds[i]);
     }
     rig_close(&rig);
@@ -622,17 +601,17 @@ static void abandon_takes_buffers_back_by_the_ten_thousand(void **state)
     bool *is_used = calloc(COUNT, sizeof *is_used);
     assert_non_null(is_used);
     for (uint32_t i = 0; i < COUNT; i++) {
-        rig_feed(other, "x", 1);
+        rig_feed(&rig, other, "x", 1);
         assert_int_equal(rig_do(&rig, receive), TINA_OK);
         assert_false(is_used[receive->completion.buffer]);
         is_used[receive->completion.buffer] = true;
         rig_renew(receive);
     }
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     assert_int_equal(rig_do(&rig, receive), TINA_BUSY);
     abandon_and_echo(&rig);
     free(is_used);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -674,7 +653,7 @@ static void wake_around_abandon_ends_the_next_flush(void **state)
     }
     rig_lend_all(&rig);
     assert_echoes(&rig);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -718,21 +697,21 @@ static void close_with_things_under_way_ends_them(void **state)
     poison(&rig);
     damage_requests(&rig);
     rig.api->close(rig.backend);
-    rig_feed(other, "late", 4);
+    rig_feed(&rig, other, "late", 4);
     assert_poisoned_but(&rig, TINA__BUFFER_NONE);
     for (int i = 0; i < 2; i++)
-        close(listeners[i].os_fd);
+        rig_drop(&rig, listeners[i].os_fd);
     for (uint32_t i = 0; i < rig.used; i++) { /* collected by the turn */
         if (rig.requests[i].completed != 0 && rig.requests[i].completion.os_fd > 0)
-            close(rig.requests[i].completion.os_fd);
+            rig_drop(&rig, rig.requests[i].completion.os_fd);
     }
-    assert_ended(clients[0]);
-    assert_ended(clients[1]);
+    rig_assert_ended(&rig, clients[0]);
+    rig_assert_ended(&rig, clients[1]);
     for (uint32_t i = 0; i < scene.count; i++)
-        close(scene.fds[i].os_fd);
-    close(scene.other);
-    close(receiving.os_fd);
-    close(other);
+        rig_drop(&rig, scene.fds[i].os_fd);
+    rig_drop(&rig, scene.other);
+    rig_drop(&rig, receiving.os_fd);
+    rig_drop(&rig, other);
     rig_release(&rig);
     assert_int_equal(tina_test_fd_count(), rig.fds_before);
 }
@@ -747,8 +726,8 @@ static void close_with_an_accepted_descriptor_not_collected_closes_it(void **sta
     accept_two(&rig, listeners, clients);
     rig.api->close(rig.backend);
     for (int i = 0; i < 2; i++) {
-        assert_ended(clients[i]);
-        close(listeners[i].os_fd);
+        rig_assert_ended(&rig, clients[i]);
+        rig_drop(&rig, listeners[i].os_fd);
     }
     rig_release(&rig);
     assert_int_equal(tina_test_fd_count(), rig.fds_before);
@@ -777,5 +756,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(close_with_things_under_way_ends_them),
         cmocka_unit_test(close_with_an_accepted_descriptor_not_collected_closes_it),
     };
-    return run_each(tests, sizeof tests / sizeof tests[0], argc, argv);
+    static const test_unfit unfit[] = {
+        {"wake_around_abandon_ends_the_next_flush", "nobody sleeps there"},
+        {"wake_long_after_abandon_ends_a_flush", "nobody sleeps there"},
+    };
+    return run_each(tests, sizeof tests / sizeof tests[0], unfit, sizeof unfit / sizeof unfit[0], argc, argv);
 }

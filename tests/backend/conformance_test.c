@@ -34,7 +34,7 @@ static bool has_ipv6(test_rig *rig)
     if (rig->api->socket_open(rig->backend, TINA_IPV6, TINA_STREAM, &os_fd, &os_error) != TINA_OK)
         return false;
     bool is_there = rig->api->socket_bind(rig->backend, os_fd, &any, &os_error) == TINA_OK;
-    close(os_fd);
+    rig_drop(rig, os_fd);
     return is_there;
 }
 
@@ -47,13 +47,13 @@ static void receive_with_data_there_completes(void **state)
     open_small(&rig);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    rig_feed(other, "hello", 5);
+    rig_feed(&rig, other, "hello", 5);
     rig_request *receive = rig_receive(&rig, fd, 0);
     assert_int_equal(rig_do(&rig, receive), TINA_OK);
     assert_int_equal(receive->completion.size, 5);
     assert_memory_equal(rig_data(&rig, receive), "hello", 5);
     rig_lend_back(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -71,7 +71,7 @@ static void receive_before_data_waits_and_completes(void **state)
         rig_turn(&rig, 0);
         rig_turn(&rig, 0);
         assert_false(rig_is_over(receive));
-        rig_feed(other, &round, 1);
+        rig_feed(&rig, other, &round, 1);
         rig_await(&rig, receive);
         assert_int_equal(receive->completion.status, TINA_OK);
         assert_int_equal(receive->completion.size, 1);
@@ -79,7 +79,7 @@ static void receive_before_data_waits_and_completes(void **state)
         rig_lend_back(&rig, receive);
         rig_renew(receive);
     }
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -91,7 +91,7 @@ static void receive_of_a_size_leaves_the_rest(void **state)
     open_small(&rig);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    rig_feed(other, "abcdefgh", 8);
+    rig_feed(&rig, other, "abcdefgh", 8);
     rig_request *first = rig_receive(&rig, fd, 3);
     assert_int_equal(rig_do(&rig, first), TINA_OK);
     assert_int_equal(first->completion.size, 3);
@@ -101,7 +101,7 @@ static void receive_of_a_size_leaves_the_rest(void **state)
     assert_memory_equal(rig_data(&rig, second), "defgh", 5);
     rig_lend_back(&rig, first);
     rig_lend_back(&rig, second);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -115,7 +115,7 @@ static void receive_of_more_than_a_buffer_stays_within_it(void **state)
     rig_fd fd = rig_pair(&rig, &other);
     uint8_t data[1000];
     memset(data, 'x', sizeof data);
-    rig_feed(other, data, sizeof data);
+    rig_feed(&rig, other, data, sizeof data);
     rig_request *receive = rig_receive(&rig, fd, 1000);
     assert_int_equal(rig_do(&rig, receive), TINA_OK);
     assert_int_equal(receive->completion.size, small.buffer_size);
@@ -124,7 +124,7 @@ static void receive_of_more_than_a_buffer_stays_within_it(void **state)
             assert_int_equal(rig.config.buffers[i * small.buffer_size], 0);
     }
     rig_lend_back(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -139,7 +139,7 @@ static void receive_at_the_peers_end_is_closed_without_a_buffer(void **state)
     rig_request *waiting = rig_receive(&rig, fd, 0);
     rig_submit(&rig, waiting);
     rig_turn(&rig, 0);
-    close(other);
+    rig_drop(&rig, other);
     rig_await(&rig, waiting);
     assert_int_equal(waiting->completion.status, TINA_CLOSED);
     assert_holds_nothing(waiting);
@@ -151,11 +151,11 @@ static void receive_at_the_peers_end_is_closed_without_a_buffer(void **state)
     }
     rig_close_fd(&rig, fd);
     fd = rig_pair(&rig, &other);
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     rig_request *last = rig_receive(&rig, fd, 0);
     assert_int_equal(rig_do(&rig, last), TINA_OK);
     rig_lend_back(&rig, last);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -170,7 +170,7 @@ static void receive_of_data_and_end_together_delivers_both(void **state)
     rig_request *receive = rig_receive(&rig, server, 0);
     rig_submit(&rig, receive);
     rig_turn(&rig, 0);
-    rig_feed(client.os_fd, "last", 4);
+    rig_feed(&rig, client.os_fd, "last", 4);
     int os_error;
     assert_int_equal(rig.api->socket_shutdown(rig.backend, client.os_fd, TINA_WRITE_HALF, &os_error), TINA_OK);
     rig_await(&rig, receive);
@@ -195,9 +195,9 @@ static void receive_around_urgent_data_delivers_what_follows(void **state)
     rig_request *receive = rig_receive(&rig, server, 0);
     rig_submit(&rig, receive);
     rig_turn(&rig, 0);
-    rig_feed(client.os_fd, "ab", 2);
+    rig_feed(&rig, client.os_fd, "ab", 2);
     assert_int_equal(send(client.os_fd, "!", 1, MSG_OOB), 1);
-    rig_feed(client.os_fd, "cd", 2);
+    rig_feed(&rig, client.os_fd, "cd", 2);
     char got[8] = "";
     size_t size = 0;
     for (;;) {
@@ -263,10 +263,10 @@ static void receive_without_a_lent_buffer_is_busy_until_one_is_lent(void **state
     open_config(&rig, config);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    rig_feed(other, "one", 3);
+    rig_feed(&rig, other, "one", 3);
     rig_request *first = rig_receive(&rig, fd, 0);
     assert_int_equal(rig_do(&rig, first), TINA_OK);
-    rig_feed(other, "two", 3);
+    rig_feed(&rig, other, "two", 3);
     rig_request *second = rig_receive(&rig, fd, 0);
     assert_int_equal(rig_do(&rig, second), TINA_BUSY);
     assert_holds_nothing(second);
@@ -275,7 +275,7 @@ static void receive_without_a_lent_buffer_is_busy_until_one_is_lent(void **state
     assert_int_equal(rig_do(&rig, second), TINA_OK);
     assert_memory_equal(rig_data(&rig, second), "two", 3);
     rig_lend_back(&rig, second);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -290,7 +290,7 @@ static void receive_that_waits_without_a_lent_buffer_is_busy_when_data_comes(voi
     int others[2];
     rig_fd holder = rig_pair(&rig, &others[0]);
     rig_fd idle = rig_pair(&rig, &others[1]);
-    rig_feed(others[0], "x", 1);
+    rig_feed(&rig, others[0], "x", 1);
     rig_request *held = rig_receive(&rig, holder, 0);
     assert_int_equal(rig_do(&rig, held), TINA_OK);
     rig_request *waiting = rig_receive(&rig, idle, 0);
@@ -298,7 +298,7 @@ static void receive_that_waits_without_a_lent_buffer_is_busy_when_data_comes(voi
     rig_turn(&rig, 0);
     rig_turn(&rig, 0);
     assert_false(rig_is_over(waiting));
-    rig_feed(others[1], "y", 1);
+    rig_feed(&rig, others[1], "y", 1);
     rig_await(&rig, waiting);
     assert_int_equal(waiting->completion.status, TINA_BUSY);
     rig_lend_back(&rig, held);
@@ -306,8 +306,8 @@ static void receive_that_waits_without_a_lent_buffer_is_busy_when_data_comes(voi
     assert_int_equal(rig_do(&rig, waiting), TINA_OK);
     assert_int_equal(rig_data(&rig, waiting)[0], 'y');
     rig_lend_back(&rig, waiting);
-    close(others[0]);
-    close(others[1]);
+    rig_drop(&rig, others[0]);
+    rig_drop(&rig, others[1]);
     rig_close_fd(&rig, holder);
     rig_close_fd(&rig, idle);
     rig_close(&rig);
@@ -323,10 +323,10 @@ static void receive_without_a_buffer_completes_with_one_lent_before_it_is_collec
     open_config(&rig, config);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    rig_feed(other, "one", 3);
+    rig_feed(&rig, other, "one", 3);
     rig_request *first = rig_receive(&rig, fd, 0);
     assert_int_equal(rig_do(&rig, first), TINA_OK);
-    rig_feed(other, "two", 3);
+    rig_feed(&rig, other, "two", 3);
     rig_request *second = rig_receive(&rig, fd, 0);
     rig_submit(&rig, second);
     rig.api->flush(rig.backend, RIG_PATIENCE_NS);
@@ -335,7 +335,7 @@ static void receive_without_a_buffer_completes_with_one_lent_before_it_is_collec
     assert_int_equal(second->completion.status, TINA_OK);
     assert_memory_equal(rig_data(&rig, second), "two", 3);
     /* The same, and then its end is asked for: it must not go on for ever. */
-    rig_feed(other, "three", 5);
+    rig_feed(&rig, other, "three", 5);
     rig_request *third = rig_receive(&rig, fd, 0);
     rig_submit(&rig, third);
     rig.api->flush(rig.backend, RIG_PATIENCE_NS);
@@ -348,7 +348,7 @@ static void receive_without_a_buffer_completes_with_one_lent_before_it_is_collec
     assert_int_equal(rig_do(&rig, third), TINA_OK);
     assert_memory_equal(rig_data(&rig, third), "three", 5);
     rig_lend_back(&rig, third);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -370,14 +370,14 @@ static void receive_that_is_idle_holds_no_buffer(void **state)
     }
     rig_turn(&rig, 0);
     for (uint8_t i = 0; i < 10; i++) {
-        rig_feed(others[i], &i, 1);
+        rig_feed(&rig, others[i], &i, 1);
         rig_await(&rig, receives[i]);
         assert_int_equal(receives[i]->completion.status, TINA_OK);
         assert_int_equal(rig_data(&rig, receives[i])[0], i);
         rig_lend_back(&rig, receives[i]);
     }
     for (int i = 0; i < 10; i++) {
-        close(others[i]);
+        rig_drop(&rig, others[i]);
         rig_close_fd(&rig, fds[i]);
     }
     rig_close(&rig);
@@ -401,7 +401,7 @@ static void buffers_lent_in_any_order_are_each_used(void **state)
     for (int round = 0; round < 200; round++) {
         uint32_t seen = 0;
         for (int i = 0; i < 5; i++) {
-            rig_feed(others[i], &i, sizeof i);
+            rig_feed(&rig, others[i], &i, sizeof i);
             rig_submit(&rig, receives[i]);
         }
         rig_await_all(&rig);
@@ -418,7 +418,7 @@ static void buffers_lent_in_any_order_are_each_used(void **state)
         }
     }
     for (int i = 0; i < 5; i++) {
-        close(others[i]);
+        rig_drop(&rig, others[i]);
         rig_close_fd(&rig, fds[i]);
     }
     rig_close(&rig);
@@ -442,7 +442,7 @@ static void buffers_by_the_ten_thousand_are_each_used(void **state)
     assert_non_null(order);
     assert_non_null(is_used);
     for (uint32_t i = 0; i < COUNT; i++) {
-        rig_feed(other, &i, sizeof i);
+        rig_feed(&rig, other, &i, sizeof i);
         assert_int_equal(rig_do(&rig, receive), TINA_OK);
         assert_memory_equal(rig_data(&rig, receive), &i, sizeof i);
         order[i] = receive->completion.buffer;
@@ -450,7 +450,7 @@ static void buffers_by_the_ten_thousand_are_each_used(void **state)
         is_used[order[i]] = true;
         rig_renew(receive);
     }
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     assert_int_equal(rig_do(&rig, receive), TINA_BUSY);
     for (uint32_t i = 0; i < COUNT; i++) {
         receive->completion.buffer = order[i];
@@ -461,7 +461,7 @@ static void buffers_by_the_ten_thousand_are_each_used(void **state)
     rig_lend_back(&rig, receive);
     free(order);
     free(is_used);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -479,18 +479,18 @@ static void send_that_fits_completes_whole(void **state)
     assert_int_equal(rig_do(&rig, send_), TINA_OK);
     assert_int_equal(send_->completion.size, 5);
     char got[8];
-    assert_int_equal(read(other, got, sizeof got), 5);
+    assert_int_equal(rig_read(&rig, other, got, sizeof got), 5);
     assert_memory_equal(got, "hello", 5);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
 
 /* Takes what is there, checks that it continues the pattern, and counts it. */
-static size_t drain_pattern(int os_fd, size_t from)
+static size_t drain_pattern(test_rig *rig, int os_fd, size_t from)
 {
     static uint8_t chunk[65536];
-    ssize_t size = read(os_fd, chunk, sizeof chunk);
+    ssize_t size = rig_read(rig, os_fd, chunk, sizeof chunk);
     if (size <= 0)
         return 0;
     size_t wrong = 0;
@@ -519,7 +519,7 @@ static void send_larger_than_the_socket_takes_goes_out_in_parts(void **state)
         rig_submit(&rig, send_);
         for (int i = 0; i < RIG_WAITS_MAX * 100 && !rig_is_over(send_); i++) {
             rig_turn(&rig, 1000000);
-            received += drain_pattern(server.os_fd, received);
+            received += drain_pattern(&rig, server.os_fd, received);
         }
         assert_true(rig_is_over(send_));
         assert_int_equal(send_->completion.status, TINA_OK);
@@ -533,7 +533,7 @@ static void send_larger_than_the_socket_takes_goes_out_in_parts(void **state)
     assert_true(parts > 1);
     rig_close_fd(&rig, client);
     for (int i = 0; i < RIG_WAITS_MAX * 100 && received < total; i++) {
-        received += drain_pattern(server.os_fd, received);
+        received += drain_pattern(&rig, server.os_fd, received);
         rig_turn(&rig, 1000000);
     }
     assert_int_equal(received, total);
@@ -542,11 +542,11 @@ static void send_larger_than_the_socket_takes_goes_out_in_parts(void **state)
     rig_close(&rig);
 }
 
-static uint64_t drain(int os_fd)
+static uint64_t drain(test_rig *rig, int os_fd)
 {
     static uint8_t chunk[65536];
     uint64_t total = 0;
-    for (ssize_t size; (size = read(os_fd, chunk, sizeof chunk)) > 0;)
+    for (ssize_t size; (size = rig_read(rig, os_fd, chunk, sizeof chunk)) > 0;)
         total += (uint64_t)size;
     return total;
 }
@@ -565,10 +565,10 @@ static void send_without_waiting_into_a_full_socket_is_busy(void **state)
         rig_fill(&rig, send_, &sent);
         assert_int_equal(send_->completion.status, TINA_BUSY);
         assert_holds_nothing(send_);
-        received += drain(other);
+        received += drain(&rig, other);
     }
     assert_int_equal(sent, received);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -589,15 +589,15 @@ static void send_into_a_full_socket_waits_until_there_is_room(void **state)
         rig_submit(&rig, send_);
         rig_turn(&rig, 0);
         assert_false(rig_is_over(send_));
-        received += drain(other);
+        received += drain(&rig, other);
         rig_await(&rig, send_);
         assert_int_equal(send_->completion.status, TINA_OK);
         sent += send_->completion.size;
         rig_renew(send_);
     }
-    received += drain(other);
+    received += drain(&rig, other);
     assert_int_equal(sent, received);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -609,8 +609,12 @@ static void send_to_a_peer_that_is_gone_is_reset(void **state)
     open_small(&rig);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    close(other);
+    rig_drop(&rig, other);
     rig_request *send_ = rig_send(&rig, fd, "x", 1);
+    if (rig_is_made(&rig)) { /* over TCP it takes a send to learn of it */
+        assert_int_equal(rig_do(&rig, send_), TINA_OK);
+        rig_renew(send_);
+    }
     assert_int_equal(rig_do(&rig, send_), TINA_RESET);
     assert_int_equal(send_->completion.os_error, EPIPE);
     rig_close_fd(&rig, fd);
@@ -660,15 +664,15 @@ static void reading_and_writing_at_once_on_one_descriptor_both_complete(void **s
     rig_turn(&rig, 0);
     assert_false(rig_is_over(receive));
     assert_false(rig_is_over(send_));
-    rig_feed(other, "now", 3);
+    rig_feed(&rig, other, "now", 3);
     rig_await(&rig, receive);
     assert_int_equal(receive->completion.size, 3);
     assert_false(rig_is_over(send_));
-    drain(other);
+    drain(&rig, other);
     rig_await(&rig, send_);
     assert_int_equal(send_->completion.status, TINA_OK);
     rig_lend_back(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -703,8 +707,10 @@ static void accept_fills_in(int family)
         assert_int_equal(rig.api->socket_local(rig.backend, client.os_fd, &local, &os_error), TINA_OK);
         assert_memory_equal(&accepting->peer, &local, sizeof local);
         int os_fd = accepting->completion.os_fd;
-        assert_true(fcntl(os_fd, F_GETFL) & O_NONBLOCK);
-        assert_true(fcntl(os_fd, F_GETFD) & FD_CLOEXEC);
+        if (!rig_is_made(&rig)) {
+            assert_true(fcntl(os_fd, F_GETFL) & O_NONBLOCK);
+            assert_true(fcntl(os_fd, F_GETFD) & FD_CLOEXEC);
+        }
         assert_int_equal(rig.api->socket_peer(rig.backend, os_fd, &local, &os_error), TINA_OK);
         assert_memory_equal(&accepting->peer, &local, sizeof local);
         rig_close_fd(&rig, rig_adopt(&rig, os_fd));
@@ -738,7 +744,7 @@ static void accept_without_peer_completes(void **state)
     rig_request *accepting = rig_prepare(&rig, TINA__IO_ACCEPT, listener);
     assert_int_equal(rig_do(&rig, accepting), TINA_OK);
     rig_await_all(&rig);
-    close(accepting->completion.os_fd);
+    rig_drop(&rig, accepting->completion.os_fd);
     rig_close_fd(&rig, client);
     rig_close_fd(&rig, listener);
     rig_close(&rig);
@@ -766,7 +772,7 @@ static void accept_one_by_one_takes_all_that_connected(void **state)
     for (int i = 0; i < 10; i++) {
         rig_await(&rig, accepting);
         assert_int_equal(accepting->completion.status, TINA_OK);
-        close(accepting->completion.os_fd);
+        rig_drop(&rig, accepting->completion.os_fd);
         rig_renew(accepting);
         rig_submit(&rig, accepting);
     }
@@ -907,7 +913,7 @@ static void cancel_of_what_waits_completes_it_as_cancelled(void **state)
         assert_int_equal(waiting[i]->completion.status, TINA_CANCELLED);
         assert_holds_nothing(waiting[i]);
     }
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close_fd(&rig, listener);
     rig_close(&rig);
@@ -925,7 +931,7 @@ static void cancel_before_the_flush_completes_once(void **state)
     rig_cancel(&rig, receive);
     rig_await(&rig, receive);
     assert_int_equal(receive->completion.status, TINA_CANCELLED);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -937,7 +943,7 @@ static void cancel_after_completion_changes_nothing(void **state)
     open_small(&rig);
     int other;
     rig_fd fd = rig_pair(&rig, &other);
-    rig_feed(other, "data", 4);
+    rig_feed(&rig, other, "data", 4);
     rig_request *receive = rig_receive(&rig, fd, 0);
     rig_submit(&rig, receive);
     rig.api->flush(rig.backend, RIG_PATIENCE_NS);
@@ -953,11 +959,11 @@ static void cancel_after_completion_changes_nothing(void **state)
     rig_turn(&rig, 0);
     rig_turn(&rig, 0);
     assert_false(rig_is_over(receive));
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     rig_await(&rig, receive);
     assert_int_equal(receive->completion.status, TINA_OK);
     rig_lend_back(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -981,7 +987,7 @@ static void cancel_that_races_with_data_loses_none(void **state)
         if (sent % 7 == 0)
             rig.api->flush(rig.backend, 0);
         uint8_t byte = (uint8_t)sent++;
-        rig_feed(client.os_fd, &byte, 1);
+        rig_feed(&rig, client.os_fd, &byte, 1);
         rig_await(&rig, receive);
         if (receive->completion.status == TINA_CANCELLED) {
             assert_holds_nothing(receive);
@@ -1039,7 +1045,7 @@ static void batch_with_one_bad_request_fails_only_that(void **state)
     rig_request *requests[5];
     for (int i = 0; i < 4; i++) {
         fds[i] = rig_pair(&rig, &others[i]);
-        rig_feed(others[i], "x", 1);
+        rig_feed(&rig, others[i], "x", 1);
     }
     rig_fd nothing = {.os_fd = 1 << 20, .slot = small.fd_count - 1}; /* no such descriptor */
     for (int i = 0; i < 5; i++)
@@ -1054,7 +1060,7 @@ static void batch_with_one_bad_request_fails_only_that(void **state)
         rig_lend_back(&rig, requests[i]);
     }
     for (int i = 0; i < 4; i++) {
-        close(others[i]);
+        rig_drop(&rig, others[i]);
         rig_close_fd(&rig, fds[i]);
     }
     rig_close(&rig);
@@ -1063,7 +1069,7 @@ static void batch_with_one_bad_request_fails_only_that(void **state)
 /* A receive and a send on each end of each pair; the first count of them, or all, are cancelled instead of served. */
 static void batch_of_ten_thousand(uint32_t completions_per_collect)
 {
-    uint32_t ends = rig_descriptors_for_us(5000) / 2 * 2;
+    uint32_t ends = rig_descriptors_for_us(wanted, 5000) / 2 * 2;
     test_rig rig;
     open_config(&rig,
                 (tina__backend_config){.op_count = 2 * ends, .fd_count = ends, .buffer_count = ends, .buffer_size = 64});
@@ -1123,7 +1129,7 @@ static void batch_of_ten_thousand_collected_in_small_pieces_completes_all(void *
 static void batch_of_thousands_that_wait_is_cancelled_whole(void **state)
 {
     (void)state;
-    uint32_t ends = rig_descriptors_for_us(5000) / 2 * 2;
+    uint32_t ends = rig_descriptors_for_us(wanted, 5000) / 2 * 2;
     test_rig rig;
     open_config(&rig, (tina__backend_config){.op_count = ends, .fd_count = ends, .buffer_count = 4, .buffer_size = 64});
     for (uint32_t i = 0; i < ends; i += 2) {
@@ -1164,14 +1170,14 @@ static void slot_used_again_knows_nothing_of_its_last_descriptor(void **state)
         rig_turn(&rig, 0);
         assert_false(rig_is_over(receive));
         if (round % 2 == 0) {
-            close(other);
+            rig_drop(&rig, other);
             rig_await(&rig, receive);
             assert_int_equal(receive->completion.status, TINA_CLOSED);
         } else {
             rig_cancel(&rig, receive);
             rig_await(&rig, receive);
-            rig_feed(other, "unread", 6);
-            close(other);
+            rig_feed(&rig, other, "unread", 6);
+            rig_drop(&rig, other);
         }
         rig_renew(receive);
         rig_close_fd(&rig, fd);
@@ -1235,10 +1241,10 @@ static void wake_before_the_flush_ends_it(void **state)
         rig_turn(&rig, TINA_NONE_NS);
     }
     assert_false(rig_is_over(receive));
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     rig_await(&rig, receive);
     rig_lend_back(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -1248,7 +1254,7 @@ static void wake_read_while_a_batch_goes_over_ends_the_flush(void **state)
 {
     (void)state;
     enum { COUNT = 3000 };
-    uint32_t ends = rig_descriptors_for_us(COUNT) / 2 * 2;
+    uint32_t ends = rig_descriptors_for_us(wanted, COUNT) / 2 * 2;
     test_rig rig;
     open_config(&rig, (tina__backend_config){.op_count = ends, .fd_count = ends, .buffer_count = 4, .buffer_size = 64});
     rig_turn(&rig, 1); /* from now on the wake is watched */
@@ -1285,7 +1291,7 @@ static void flush_with_a_limit_returns_though_nothing_happens(void **state)
     assert_false(rig_is_over(receive));
     rig_cancel(&rig, receive);
     rig_await(&rig, receive);
-    close(other);
+    rig_drop(&rig, other);
     rig_close_fd(&rig, fd);
     rig_close(&rig);
 }
@@ -1322,7 +1328,7 @@ static int flush_idle_under_filter(bool then_wait)
     rig_fd fd = rig_pair(&rig, &other);
     rig_request *receive = rig_receive(&rig, fd, 0);
     rig_submit(&rig, receive);
-    rig_feed(other, "x", 1);
+    rig_feed(&rig, other, "x", 1);
     rig_await(&rig, receive);
     rig_submit(&rig, rig_receive(&rig, fd, 0));
     rig_turn(&rig, 0);
@@ -1441,5 +1447,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(flush_with_nothing_to_do_makes_no_system_call),
         cmocka_unit_test(working_asks_for_no_memory),
     };
-    return run_each(tests, sizeof tests / sizeof tests[0], argc, argv);
+    static const test_unfit unfit[] = {
+        {"receive_around_urgent_data_delivers_what_follows", "there is no urgent data"},
+        {"wake_from_another_thread_ends_a_flush_without_limit", "nobody sleeps there"},
+        {"wake_before_the_flush_ends_it", "nobody sleeps there"},
+        {"wake_read_while_a_batch_goes_over_ends_the_flush", "nobody sleeps there"},
+        {"flush_with_nothing_to_do_makes_no_system_call", "it never makes one"},
+    };
+    return run_each(tests, sizeof tests / sizeof tests[0], unfit, sizeof unfit / sizeof unfit[0], argc, argv);
 }

@@ -1,7 +1,8 @@
 /*
  * One backend with all that a reactor would give it, and requests that keep count
  * of their completions. Waiting is bounded: what has not completed by then fails
- * the test. Include it after <cmocka.h>.
+ * the test. The far ends of connections are played by plain system calls, or on a
+ * made network by what stands in for them. Include it after <cmocka.h>.
  */
 #ifndef TESTS_BACKEND_RIG_H
 #define TESTS_BACKEND_RIG_H
@@ -10,9 +11,13 @@
 #include "base/bits.h"
 #include "base/handle.h"
 #include "io/backend.h"
+#include "made.h"
 #include "support/leaks.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,6 +47,7 @@ typedef struct test_rig {
     const tina__backend_api *api;
     tina__backend *backend;
     tina__backend_config config;
+    test_made made;
     rig_request *requests; /* config.op_count of them; taken one after the other */
     uint32_t used;
     uint32_t *free_slots;
@@ -65,13 +71,38 @@ static inline void *rig_pages(size_t size)
     return memset(pages, 0, whole);
 }
 
+static inline bool rig_is_made(const test_rig *rig) { return rig->made.net != NULL; }
+
+/* Open descriptors, wherever they are. */
+static inline size_t rig_fd_count(const test_rig *rig)
+{
+    return rig_is_made(rig) ? made_socket_count(&rig->made) : tina_test_fd_count();
+}
+
 static inline void rig_release(test_rig *rig)
 {
+    if (rig_is_made(rig))
+        made_close(&rig->made);
     free(rig->config.memory);
     free(rig->config.buffers);
     free(rig->requests);
     free(rig->free_slots);
     close(rig->config.wake_fd);
+}
+
+static inline size_t rig_memory_size(uint8_t wanted, const tina__backend_config *config)
+{
+    return wanted == TINA_BACKEND_SIM ? tina__net_backend.memory_size(config) : tina__backend_memory(wanted, config);
+}
+
+static inline tina_status rig_open_backend(test_rig *rig, uint8_t wanted)
+{
+    if (wanted != TINA_BACKEND_SIM)
+        return tina__backend_open(wanted, &rig->config, &rig->api, &rig->backend, &rig->os_error, &rig->why);
+    made_open(&rig->made, rig->config.fd_count);
+    rig->api = &tina__net_backend;
+    rig->backend = tina__net_attach(rig->made.net, MADE_NEAR, &rig->config);
+    return TINA_OK;
 }
 
 /* rig->status says whether it worked; all buffers are lent. config: the counts and buffer_size alone. */
@@ -81,7 +112,7 @@ static inline void rig_try_open(test_rig *rig, uint8_t wanted, tina__backend_con
     rig->fds_before = tina_test_fd_count();
     config.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     config.buffers = rig_pages((size_t)config.buffer_count * config.buffer_size);
-    config.memory = rig_pages(tina__backend_memory(wanted, &config));
+    config.memory = rig_pages(rig_memory_size(wanted, &config));
     rig->config = config;
     rig->requests = rig_pages(config.op_count * sizeof(rig_request));
     rig->free_slots = rig_pages(config.fd_count * sizeof(uint32_t));
@@ -89,7 +120,7 @@ static inline void rig_try_open(test_rig *rig, uint8_t wanted, tina__backend_con
         rig->free_slots[rig->free_slot_count++] = config.fd_count - 1 - i;
     for (uint32_t i = 0; i < config.op_count; i++)
         rig->requests[i].generation = 1;
-    rig->status = tina__backend_open(wanted, &rig->config, &rig->api, &rig->backend, &rig->os_error, &rig->why);
+    rig->status = rig_open_backend(rig, wanted);
     if (rig->status != TINA_OK) {
         rig_release(rig);
         return;
@@ -125,11 +156,14 @@ static inline void rig_close_fd(test_rig *rig, rig_fd fd)
     rig->free_slots[rig->free_slot_count++] = fd.slot;
 }
 
-/* A connected pair; the test plays the other end by plain calls. */
+/* A connected pair; the test plays the other end. */
 static inline rig_fd rig_pair(test_rig *rig, int *other)
 {
     int ends[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    if (rig_is_made(rig))
+        made_pair(&rig->made, rig->backend, &ends[0], &ends[1]);
+    else
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     *other = ends[1];
     return rig_adopt(rig, ends[0]);
 }
@@ -165,16 +199,74 @@ static inline rig_fd rig_listener(test_rig *rig, int family, int backlog, tina_a
     return fd;
 }
 
-static inline void rig_feed(int os_fd, const void *data, size_t size) { assert_int_equal(write(os_fd, data, size), size); }
-
 /* As many descriptors as the process may have, at most count. */
-static inline uint32_t rig_descriptors_for_us(uint32_t count)
+static inline uint32_t rig_descriptors_for_us(uint8_t wanted, uint32_t count)
 {
+    if (wanted == TINA_BACKEND_SIM)
+        return count;
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = limit.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     return limit.rlim_cur < count + 100 ? (uint32_t)limit.rlim_cur - 100 : count;
+}
+
+/* ---- Other ends: descriptors that the backend under test has no request on ---- */
+
+static inline void rig_feed(test_rig *rig, int os_fd, const void *data, size_t size)
+{
+    if (rig_is_made(rig))
+        made_send(&rig->made, os_fd, data, size);
+    else
+        assert_int_equal(write(os_fd, data, size), size);
+}
+
+/* As read(2) returns it; does not wait where the descriptor does not. */
+static inline ssize_t rig_read(test_rig *rig, int os_fd, void *into, size_t size)
+{
+    return rig_is_made(rig) ? made_receive(&rig->made, os_fd, into, size) : read(os_fd, into, size);
+}
+
+/* Until there is something to read. */
+static inline void rig_await_input(test_rig *rig, int os_fd)
+{
+    struct pollfd ready = {.fd = os_fd, .events = POLLIN};
+    if (!rig_is_made(rig))
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+}
+
+static inline void rig_drop(test_rig *rig, int os_fd)
+{
+    if (rig_is_made(rig))
+        made_drop(&rig->made, os_fd);
+    else
+        close(os_fd);
+}
+
+/* A connection that is not the backend's. */
+static inline int rig_dial(test_rig *rig, const tina_address *address)
+{
+    int os_fd;
+    if (rig_is_made(rig)) {
+        os_fd = made_socket(rig->made.backend);
+        made_connect(&rig->made, os_fd, address);
+        return os_fd;
+    }
+    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(address->port)};
+    memcpy(&host.sin_addr, address->ipv4, sizeof address->ipv4);
+    os_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(os_fd, (struct sockaddr *)&host, sizeof host), 0);
+    return os_fd;
+}
+
+/* The other side of it is closed: the end comes, in order or as a reset. Closes it. */
+static inline void rig_assert_ended(test_rig *rig, int os_fd)
+{
+    rig_await_input(rig, os_fd);
+    char byte;
+    ssize_t size = rig_read(rig, os_fd, &byte, 1);
+    assert_true(size == 0 || (size < 0 && errno == ECONNRESET));
+    rig_drop(rig, os_fd);
 }
 
 /* ---- Requests ---- */

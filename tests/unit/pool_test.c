@@ -149,6 +149,7 @@ static void pool_withheld_hands_out_nothing_and_takes_back(void **state)
                 (void)tina__pool_take(&pool);
             tina__pool_withhold(&pool);
             assert_int_equal(tina__pool_take(&pool), TINA__NONE);
+            assert_int_equal(tina__pool_free_count(&pool), 0);
             if (taken != 0)
                 tina__pool_give(&pool, 0);
             assert_int_equal(tina__pool_take(&pool), TINA__NONE);

@@ -1,0 +1,315 @@
+/* Operations, descriptors and buffers. */
+#include "core/census.h"
+#include "core/io_ops.h"
+#include "core/lookup.h"
+
+static bool expect(tina__census *seen, bool is_true, const char *what) { return tina__census_expect(seen, is_true, what); }
+
+static bool is_under_way(const tina__operation *operation)
+{
+    return operation->state == TINA__OPERATION_SUBMITTED || operation->state == TINA__OPERATION_STARVED;
+}
+
+/* ---- What an isolate holds ----------------------------------------------------------------------- */
+
+static void see_operations(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, uint32_t *done,
+                           tina__census *seen)
+{
+    uint32_t previous = TINA__NONE;
+    for (uint32_t index = isolate->operations; index != TINA__NONE;) {
+        if (!expect(seen, index < shard->operations.fresh && seen->listed_operations < shard->p.operation_count,
+                    "an isolate's list of operations ends"))
+            return;
+        const tina__operation *operation = &shard->p.operations[index];
+        expect(seen, operation->isolate == self, "an operation is in its isolate's list");
+        expect(seen, operation->previous == previous, "an operation knows what stands before it");
+        expect(seen, operation->state >= TINA__OPERATION_SUBMITTED, "a listed operation has started");
+        seen->listed_operations++;
+        *done += operation->state == TINA__OPERATION_DONE;
+        previous = index;
+        index = operation->next;
+    }
+}
+
+/* A close, or an operation, whose message waits. Returns whether it is an operation. */
+static bool see_done(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, uint32_t node,
+                     tina__census *seen)
+{
+    if (node < shard->p.operation_count) {
+        const tina__operation *operation = &shard->p.operations[node];
+        expect(seen, operation->isolate == self && operation->state == TINA__OPERATION_DONE,
+               "what an isolate is told to be over is its own, and over");
+        return true;
+    }
+    uint32_t half = (node - shard->p.operation_count) % 2;
+    const tina__descriptor *descriptor = &shard->p.descriptors[(node - shard->p.operation_count) / 2];
+    expect(seen, (descriptor->told & (1u << half)) != 0 && tina__isolate_find(shard, descriptor->closer[half]) == isolate,
+           "what an isolate is told to be closed was its own");
+    return false;
+}
+
+static uint32_t next_done(const tina__shard *shard, uint32_t node)
+{
+    if (node < shard->p.operation_count)
+        return shard->p.operations[node].done_next;
+    uint32_t half = node - shard->p.operation_count;
+    return shard->p.descriptors[half / 2].done_next[half % 2];
+}
+
+/* The ring of what is over. Returns how many of it are operations. */
+static uint32_t see_ring(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, tina__census *seen)
+{
+    const uint32_t node_count = shard->p.operation_count + 2 * shard->p.descriptor_count;
+    uint32_t length = 0;
+    uint32_t operations = 0;
+    uint32_t node = isolate->done_tail;
+    if (node == TINA__NONE)
+        return 0;
+    do {
+        if (!expect(seen, node < node_count && length++ < node_count, "the ring of what is over closes"))
+            break;
+        operations += see_done(shard, isolate, self, node, seen);
+        node = next_done(shard, node);
+    } while (node != isolate->done_tail);
+    return operations;
+}
+
+static void see_halves(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, tina__census *seen)
+{
+    uint32_t previous = TINA__NONE;
+    for (uint32_t node = isolate->descriptors; node != TINA__NONE;) {
+        if (!expect(seen, node / 2 < shard->descriptors.fresh && seen->listed_halves < 2 * shard->p.descriptor_count,
+                    "an isolate's list of descriptors ends"))
+            return;
+        const tina__descriptor *descriptor = &shard->p.descriptors[node / 2];
+        expect(seen, descriptor->state == TINA__DESCRIPTOR_OPEN, "an owned descriptor is open");
+        expect(seen, descriptor->owner[node % 2] == self, "a descriptor is in its owner's list");
+        expect(seen, descriptor->previous[node % 2] == previous, "a descriptor knows what stands before it");
+        seen->listed_halves++;
+        previous = node;
+        node = descriptor->next[node % 2];
+    }
+}
+
+void tina__census_isolates_io(const tina__shard *shard, const tina__isolate *isolate, tina__census *seen)
+{
+    const uint32_t self = tina__isolate_index(shard, isolate);
+    uint32_t done = 0;
+    see_operations(shard, isolate, self, &done, seen);
+    bool has_come = isolate->state == TINA__ISOLATE_IN_IO && (isolate->flags & TINA__ISOLATE_WOKEN) != 0 &&
+                    isolate->awaited < shard->p.operation_count;
+    uint32_t told = see_ring(shard, isolate, self, seen) + has_come;
+    expect(seen, done == told, "an isolate is told of each operation that is over");
+    see_halves(shard, isolate, self, seen);
+}
+
+/* ---- Operations -------------------------------------------------------------------------------------- */
+
+/* That somebody waits for it is counted by him, and by the groups around him. */
+static void see_holder(const tina__shard *shard, uint32_t holder, tina__census *seen)
+{
+    if (holder == TINA__NONE)
+        return;
+    seen->held++;
+    if (!expect(seen, holder < shard->p.child_count + shard->p.group_count, "what is not over is waited for in the tree"))
+        return;
+    bool is_record = holder < shard->p.child_count;
+    uint32_t at = is_record ? shard->p.children[holder].group : holder - shard->p.child_count;
+    expect(seen, !is_record || shard->p.children[holder].pending != 0, "a child knows that it has to wait");
+    for (uint32_t left = TINA_GROUP_DEPTH_MAX; at < shard->p.group_count && left != 0; left--) {
+        expect(seen, shard->p.groups[at].pending != 0, "a group knows that it has to wait");
+        at = shard->p.groups[at].parent;
+    }
+}
+
+static void see_kinds(const tina__shard *shard, const tina__operation *operation, tina__census *seen)
+{
+    seen->sends += operation->kind == TINA_IO_SEND;
+    seen->receives += operation->kind == TINA_IO_RECV;
+    if (operation->kind != TINA_IO_ACCEPT)
+        return;
+    seen->accepts++;
+    expect(seen,
+           operation->accepted < shard->descriptors.fresh &&
+               shard->p.descriptors[operation->accepted].state == TINA__DESCRIPTOR_KEPT,
+           "an accept keeps a descriptor for what it brings");
+}
+
+static void see_under_way(const tina__shard *shard, const tina__operation *operation, uint32_t index, tina__census *seen)
+{
+    const tina__op_row *row = tina__op_row_of(operation->kind);
+    seen->under_way++;
+    seen->starved += operation->state == TINA__OPERATION_STARVED;
+    seen->armed += tina__timer_is_armed(&operation->deadline);
+    see_holder(shard, operation->holder, seen);
+    if (!expect(seen, row != NULL && operation->descriptor < shard->descriptors.fresh,
+                "an operation under way is on a descriptor"))
+        return;
+    const tina__descriptor *descriptor = &shard->p.descriptors[operation->descriptor];
+    expect(seen, descriptor->state == TINA__DESCRIPTOR_OPEN && descriptor->operation[row->half] == index,
+           "an operation under way is on a descriptor");
+    expect(seen, operation->isolate != TINA__NONE || operation->stop != TINA_OK,
+           "an operation that is nobody's is cancelled");
+    expect(seen, operation->kind != TINA_IO_SEND || operation->buffer != TINA__NONE, "a send has a buffer");
+    see_kinds(shard, operation, seen);
+}
+
+static void see_operation(const tina__shard *shard, const tina__operation *operation, uint32_t index, tina__census *seen)
+{
+    expect(seen, operation->state != TINA__OPERATION_STAGED, "no operation is left that was made and not returned");
+    if (is_under_way(operation))
+        see_under_way(shard, operation, index, seen);
+    else
+        expect(seen, operation->isolate != TINA__NONE, "an operation that is nobody's is under way");
+    seen->owned_operations += operation->isolate != TINA__NONE;
+    if (operation->buffer == TINA__NONE)
+        return;
+    seen->buffers_holding++;
+    expect(seen, operation->buffer < shard->buffers.fresh && shard->p.buffer_users[operation->buffer] != 0,
+           "a buffer that an operation holds has users");
+}
+
+static void see_all_operations(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < shard->operations.fresh; i++) {
+        if (shard->p.operations[i].state == TINA__OPERATION_FREE)
+            continue;
+        used++;
+        see_operation(shard, &shard->p.operations[i], i, seen);
+    }
+    expect(seen, used == shard->operations.used, "every operation in use is somebody's or under way");
+    expect(seen, seen->owned_operations == seen->listed_operations, "every operation that has an isolate is in its list");
+    expect(seen, seen->under_way == shard->operations_under_way, "every operation under way is counted");
+}
+
+/* ---- Operations that the backend does not have --------------------------------------------------------- */
+
+static bool is_a_request(const tina__shard *shard, const tina__io_request *request)
+{
+    uintptr_t offset = (uintptr_t)request - (uintptr_t)shard->p.operations - offsetof(tina__operation, request);
+    return offset % sizeof(tina__operation) == 0 && offset / sizeof(tina__operation) < shard->operations.fresh;
+}
+
+static void see_submit_list(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t length = 0;
+    for (const tina__io_request *request = shard->submit_head; request != NULL; request = request->next) {
+        if (!expect(seen, is_a_request(shard, request) && length < seen->under_way,
+                    "the list of what is to be submitted ends"))
+            return;
+        length++;
+    }
+    if (expect(seen, length + seen->starved <= seen->under_way, "what is to be submitted is under way"))
+        seen->requests = seen->under_way - seen->starved - length;
+}
+
+static void see_starved(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t length = 0;
+    uint32_t last = TINA__NONE;
+    for (uint32_t index = shard->starved_head; index != TINA__NONE; index = shard->p.operations[index].link) {
+        if (!expect(seen, index < shard->operations.fresh && length++ < seen->starved, "the list of the starved ends"))
+            return;
+        expect(seen, shard->p.operations[index].state == TINA__OPERATION_STARVED, "who is listed as starved is");
+        last = index;
+    }
+    expect(seen, length == seen->starved, "who is starved is listed");
+    expect(seen, shard->starved_tail == last, "the list of the starved ends at its tail");
+}
+
+/* ---- Descriptors ------------------------------------------------------------------------------------------ */
+
+static void see_closer(const tina__shard *shard, const tina__descriptor *descriptor, uint32_t half, tina__census *seen)
+{
+    if (tina_handle_is_none(descriptor->closer[half]))
+        return;
+    bool is_told = (descriptor->told & (1u << half)) != 0;
+    seen->closing += !is_told;
+    expect(seen, !is_told || tina__isolate_find(shard, descriptor->closer[half]) != NULL,
+           "who was told of a close is alive");
+}
+
+static bool is_alive(const tina__shard *shard, uint32_t isolate)
+{
+    return isolate < shard->p.slot_count && shard->p.isolates[isolate].state != TINA__ISOLATE_FREE;
+}
+
+static void see_half(const tina__shard *shard, const tina__descriptor *descriptor, uint32_t index, uint32_t half,
+                     tina__census *seen)
+{
+    uint32_t owner = descriptor->owner[half];
+    uint32_t operation = descriptor->operation[half];
+    seen->owned_halves += owner != TINA__NONE;
+    expect(seen, owner == TINA__NONE || is_alive(shard, owner), "the owner of a descriptor is alive");
+    if (operation == TINA__NONE)
+        return;
+    expect(seen,
+           operation < shard->operations.fresh && is_under_way(&shard->p.operations[operation]) &&
+               shard->p.operations[operation].descriptor == index,
+           "what a descriptor waits for is under way on it");
+}
+
+static void see_open(const tina__shard *shard, const tina__descriptor *descriptor, uint32_t index, tina__census *seen)
+{
+    seen->open++;
+    expect(seen, descriptor->os_fd >= 0 && descriptor->os_fd == ~descriptor->os_fd_check,
+           "an open descriptor names the system's");
+    bool is_wanted = false;
+    for (uint32_t half = TINA__READ; half <= TINA__WRITE; half++) {
+        see_half(shard, descriptor, index, half, seen);
+        see_holder(shard, descriptor->holder[half], seen);
+        is_wanted = is_wanted || descriptor->owner[half] != TINA__NONE || descriptor->operation[half] != TINA__NONE;
+    }
+    expect(seen, is_wanted, "a descriptor that nobody owns is closed when nothing is under way on it");
+}
+
+static void see_descriptors(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t used = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < shard->descriptors.fresh; i++) {
+        const tina__descriptor *descriptor = &shard->p.descriptors[i];
+        if (descriptor->state == TINA__DESCRIPTOR_FREE)
+            continue;
+        used++;
+        kept += descriptor->state == TINA__DESCRIPTOR_KEPT;
+        see_closer(shard, descriptor, TINA__READ, seen);
+        see_closer(shard, descriptor, TINA__WRITE, seen);
+        if (descriptor->state == TINA__DESCRIPTOR_OPEN)
+            see_open(shard, descriptor, i, seen);
+        bool has_closer =
+            !tina_handle_is_none(descriptor->closer[TINA__READ]) || !tina_handle_is_none(descriptor->closer[TINA__WRITE]);
+        expect(seen, descriptor->state != TINA__DESCRIPTOR_CLOSED || has_closer,
+               "a closed descriptor is free when its close has been handled");
+    }
+    expect(seen, used == shard->descriptors.used, "every descriptor in use is kept, open or closed");
+    expect(seen, kept == seen->accepts, "a descriptor is kept for an accept");
+    expect(seen, seen->owned_halves == seen->listed_halves, "every half of a descriptor that has an owner is in his list");
+}
+
+/* ---- Buffers --------------------------------------------------------------------------------------------- */
+
+static void see_buffers(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t with_users = 0;
+    for (uint32_t i = 0; i < shard->buffers.fresh; i++)
+        with_users += shard->p.buffer_users[i] != 0;
+    expect(seen, with_users + shard->buffers_lent == shard->buffers.used, "a buffer is free, lent, or has users");
+    expect(seen, with_users <= seen->buffers_holding, "the users of a buffer are operations");
+    expect(seen, shard->buffers_sending <= shard->p.buffer_count / 2, "sends keep to their share of the buffers");
+    expect(seen, shard->buffers_sending <= with_users, "a buffer that sends hold has users");
+}
+
+/* ---- The whole ---------------------------------------------------------------------------------------------- */
+
+void tina__census_io(const tina__shard *shard, tina__census *seen)
+{
+    see_all_operations(shard, seen);
+    see_submit_list(shard, seen);
+    see_starved(shard, seen);
+    see_descriptors(shard, seen);
+    see_buffers(shard, seen);
+    uint64_t open = shard->stats.io_submitted - shard->stats.io_completed;
+    expect(seen, open == (uint64_t)seen->under_way + seen->closing, "what was submitted and not completed is under way");
+}

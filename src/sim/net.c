@@ -1,0 +1,105 @@
+#include "sim/net_inside.h"
+#include "sim/streams.h"
+
+#include <stdlib.h>
+
+/*
+ * Windows begin a few cache lines further on than their size says: were they all a
+ * power of two apart, the first bytes of all of them would want the same places in
+ * the cache.
+ */
+#define WINDOW_SPACE (3 * (size_t)TINA__CACHE_LINE)
+
+/* ---- Making ------------------------------------------------------------------------ */
+
+static bool allocate(tina__net *net)
+{
+    size_t places = 2 * (size_t)net->config.socket_count; /* as many again wait to be accepted */
+    size_t things = places * TINA__DUE_THINGS;
+    net->window_stride = tina__align_up(net->config.window_size, TINA__CACHE_LINE) + WINDOW_SPACE;
+    net->shards = calloc(net->config.shard_count, sizeof *net->shards);
+    net->sockets = calloc(places, sizeof *net->sockets);
+    net->windows = calloc(places, net->window_stride);
+    net->late = calloc(2 * places, sizeof *net->late);
+    net->due.entries = calloc(things, sizeof *net->due.entries);
+    net->due.places = calloc(things, sizeof *net->due.places);
+    net->ports = calloc(TINA__NET_PORTS, sizeof *net->ports);
+    return net->shards != NULL && net->sockets != NULL && net->windows != NULL && net->late != NULL &&
+           net->due.entries != NULL && net->due.places != NULL && net->ports != NULL;
+}
+
+static void open_streams(tina__net *net)
+{
+    tina__stream_open(&net->stream, net->config.seed, TINA__STREAM_NET, 0);
+    for (uint32_t i = 0; i < net->config.shard_count; i++) {
+        tina__stream_open(&net->shards[i].errors, net->config.seed, TINA__STREAM_IO_ERROR, i);
+        tina__stream_open(&net->shards[i].resets, net->config.seed, TINA__STREAM_IO_RESET, i);
+        tina__stream_open(&net->shards[i].shorts, net->config.seed, TINA__STREAM_IO_SHORT, i);
+        tina__stream_open(&net->shards[i].delays, net->config.seed, TINA__STREAM_IO_DELAY, i);
+    }
+}
+
+tina__net *tina__net_make(const tina__net_config *config)
+{
+    tina__assert(config->window_size != 0);
+    tina__assert(config->window_size <= 1u << 30);
+    tina__assert(config->socket_count <= INT32_MAX / 2);
+    tina__net *net = calloc(1, sizeof *net);
+    if (net == NULL)
+        return NULL;
+    net->config = *config;
+    net->now_ns = config->now_ns;
+    net->faults = config->faults;
+    if (!allocate(net)) {
+        tina__net_destroy(net);
+        return NULL;
+    }
+    tina__pool_init(&net->slots, net->sockets, sizeof *net->sockets, offsetof(tina__net_socket, link),
+                    2 * config->socket_count, 0);
+    open_streams(net);
+    return net;
+}
+
+void tina__net_destroy(tina__net *net)
+{
+    if (net == NULL)
+        return;
+    free(net->shards);
+    free(net->sockets);
+    free(net->windows);
+    free(net->late);
+    free(net->due.entries);
+    free(net->due.places);
+    free(net->ports);
+    free(net);
+}
+
+/* ---- Time --------------------------------------------------------------------------- */
+
+static void happen(tina__net *net, uint32_t index, tina__net_thing thing)
+{
+    switch (thing) {
+    case TINA__DUE_READER: tina__net_request_tell(net, index, TINA__NET_READS); break;
+    case TINA__DUE_WRITER:
+        if (tina__net_at(net, index)->state == TINA__SOCKET_CONNECTING)
+            tina__net_connect_arrive(net, index);
+        else
+            tina__net_request_tell(net, index, TINA__NET_WRITES);
+        break;
+    case TINA__DUE_ARRIVAL:
+        tina__net_pipe_arrive(net, index);
+        tina__net_stream_serve(net, index);
+        break;
+    case TINA__DUE_RESET: tina__net_stream_reset(net, index); break;
+    }
+}
+
+void tina__net_advance(tina__net *net, uint64_t now_ns)
+{
+    tina__assert(now_ns >= net->now_ns);
+    net->now_ns = now_ns;
+    for (uint32_t thing; (thing = tina__due_take(&net->due, now_ns)) != TINA__NONE;)
+        happen(net, thing / TINA__DUE_THINGS, (tina__net_thing)(thing % TINA__DUE_THINGS));
+}
+
+uint64_t tina__net_next_ns(const tina__net *net) { return tina__due_next_ns(&net->due); }

@@ -1,0 +1,74 @@
+/*
+ * The made network: all sockets of a simulated system, and a backend for each of
+ * its shards behind the usual table (io/backend.h).
+ *
+ * Peers are real: a socket connects to one that listens, through a backlog; bytes
+ * flow in order and in pieces, through a window that fills; ends are shut down by
+ * halves, closed, and reset as a kernel would. Addresses are IPv4 and IPv6 as
+ * isolates give them; there is one host, with all addresses, and port 0 gets a
+ * free port of the net's own.
+ *
+ * One thread. Time comes with tina__net_advance; nothing else moves it. Asks for
+ * memory when it is made, and never again.
+ */
+#ifndef TINA__SIM_NET_H
+#define TINA__SIM_NET_H
+
+#include "io/backend.h"
+#include "sim/faults.h"
+
+typedef struct tina__net tina__net;
+
+typedef struct tina__net_config {
+    uint64_t seed;
+    uint64_t now_ns;
+    uint64_t round_ns; /* what io_delay counts in */
+    uint32_t shard_count;
+    uint32_t socket_count; /* that may be open at once */
+    uint32_t window_size;  /* bytes on their way in each direction of a connection */
+    tina__faults *faults;  /* outlives the net */
+} tina__net_config;
+
+/* NULL: no memory. */
+tina__net *tina__net_make(const tina__net_config *config);
+void tina__net_destroy(tina__net *net); /* NULL: does nothing */
+
+/* Time passes: what is due by now happens. */
+void tina__net_advance(tina__net *net, uint64_t now_ns);
+
+/* When something is due next; TINA_NONE_NS: nothing is on its way. */
+uint64_t tina__net_next_ns(const tina__net *net);
+
+extern const tina__backend_api tina__net_backend;
+
+/* The backend of that shard; config->memory: tina__net_backend.memory_size(config) bytes, zeroed. Instead of the table's open. */
+tina__backend *tina__net_attach(tina__net *net, uint32_t shard, const tina__backend_config *config);
+
+/* It has completions to collect. */
+bool tina__net_has_news(const tina__backend *backend);
+
+/* ---- For checkers ---- */
+
+/* Bytes of all connections there ever were: each that was sent was received, is on its way, or was lost with its connection. */
+typedef struct tina__net_ledger {
+    uint64_t sent, received, lost, on_their_way;
+    uint32_t sockets; /* open, whoever holds them */
+} tina__net_ledger;
+void tina__net_read_ledger(const tina__net *net, tina__net_ledger *ledger);
+
+/* That descriptor is open, and was opened by, or accepted for, that shard. */
+bool tina__net_is_open(const tina__net *net, int32_t os_fd, uint32_t shard);
+
+/* What the shard's backend holds. */
+typedef struct tina__net_holdings {
+    uint32_t requests;    /* under way, without a completion yet */
+    uint32_t completions; /* not collected yet */
+    uint32_t buffers;     /* lent, or in completions that are not collected yet */
+    uint32_t sockets;     /* open, of that shard; also those in completions */
+} tina__net_holdings;
+void tina__net_read_holdings(const tina__backend *backend, tina__net_holdings *holdings);
+
+/* NULL, or which truth about the net's own lists does not hold. O(n). */
+const char *tina__net_broken(const tina__net *net);
+
+#endif

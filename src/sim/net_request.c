@@ -1,0 +1,95 @@
+#include "sim/net_inside.h"
+
+uint64_t tina__net_draw_delay(tina__net *net, uint32_t shard)
+{
+    uint32_t rounds = tina__fault_draw(&net->shards[shard].delays, net->faults->rates.io_delay);
+    if (rounds == 0)
+        return 0;
+    net->faults->counts.io_delay++;
+    return rounds * net->config.round_ns;
+}
+
+static bool is_reading(const tina__io_request *request)
+{
+    return request->kind == TINA__IO_ACCEPT || request->kind == TINA__IO_RECEIVE;
+}
+
+tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, const tina__io_request *request)
+{
+    tina__net_half *half = &tina__net_at(backend->net, index)->halves[!is_reading(request)];
+    tina__assert(half->request == NULL);
+    half->token = request->token;
+    half->size = request->size;
+    half->kind = request->kind;
+    half->shard = (uint8_t)backend->shard;
+    half->no_wait = request->no_wait;
+    if (request->kind == TINA__IO_ACCEPT)
+        half->peer = request->peer;
+    else
+        half->data = request->data;
+    if (request->kind == TINA__IO_RECEIVE && (half->size == 0 || half->size > backend->buffer_size))
+        half->size = backend->buffer_size;
+    half->request = request;
+    half->state = TINA__HALF_WAITS;
+    backend->request_count++;
+    return half;
+}
+
+/* ---- Over --------------------------------------------------------------------------- */
+
+static tina__backend *backend_of(const tina__net *net, const tina__net_half *half)
+{
+    tina__backend *backend = net->shards[half->shard].backend;
+    tina__assert(half->request != NULL);
+    tina__assert(backend->request_count != 0);
+    return backend;
+}
+
+void tina__net_request_finish_now(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion)
+{
+    tina__net_half *self = &tina__net_at(net, index)->halves[half];
+    tina__backend *backend = backend_of(net, self);
+    tina__net_news_add(backend, completion, TINA__NONE);
+    backend->request_count--;
+    self->request = NULL;
+    self->state = TINA__HALF_IDLE;
+}
+
+void tina__net_request_finish(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion)
+{
+    tina__net_half *self = &tina__net_at(net, index)->halves[half];
+    /* A send that must not wait holds what others need, and is over in its tick. */
+    uint64_t delay_ns = self->no_wait ? 0 : tina__net_delay(net, self->shard);
+    if (delay_ns == 0) {
+        tina__net_request_finish_now(net, index, half, completion);
+        return;
+    }
+    self->state = TINA__HALF_LATE;
+    net->late[2 * index + half] = completion;
+    tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half), net->now_ns + delay_ns);
+}
+
+void tina__net_request_tell(tina__net *net, uint32_t index, uint32_t half)
+{
+    tina__assert(tina__net_at(net, index)->halves[half].state == TINA__HALF_LATE);
+    tina__due_clear(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half));
+    tina__net_request_finish_now(net, index, half, net->late[2 * index + half]);
+}
+
+void tina__net_request_starve(tina__net *net, uint32_t index)
+{
+    tina__net_half *self = &tina__net_at(net, index)->halves[TINA__NET_READS];
+    tina__backend *backend = backend_of(net, self);
+    tina__net_news_add(backend, tina__net_completion(self->token, TINA_BUSY, 0), index);
+    backend->request_count--;
+    self->state = TINA__HALF_STARVED;
+}
+
+int32_t tina__net_request_drop(tina__net *net, uint32_t index, uint32_t half)
+{
+    tina__net_half *self = &tina__net_at(net, index)->halves[half];
+    int32_t accepted = self->state == TINA__HALF_LATE ? net->late[2 * index + half].os_fd : -1;
+    tina__due_clear(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half));
+    *self = (tina__net_half){0};
+    return accepted;
+}

@@ -1,0 +1,692 @@
+#include "sim/world.h"
+
+#include "core/fault.h"
+#include "core/stats.h"
+#include "sim/chaos.h"
+#include "sim/ledger.h"
+#include "sim/quiet.h"
+#include "sim/streams.h"
+#include "spec/copy.h"
+#include "spec/error.h"
+#include "spec/mapping.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARD_COUNT   2 /* by default: the least that shows what is between shards */
+#define TICKS_MAX     1000000
+#define CHECK_EVERY   100
+#define START_NS      1000000000u /* when the made clock begins; its 0 means none */
+#define PAGE_SIZE     4096        /* of the plan: the same on every machine */
+#define WINDOW_SIZE   16384       /* of a made connection, by default */
+#define EVENTS_MIN    1024        /* of a shard's flight recorder, besides what its budgets can cause in a tick */
+#define EVENTS_MAX    (1u << 18)
+#define EVENTS_A_TURN 4 /* that a handler call leaves, mostly */
+
+/* ---- Trouble ---------------------------------------------------------------------------- */
+
+static void violate(tina__world *world, const char *what)
+{
+    if (world->violation[0] == '\0')
+        snprintf(world->violation, sizeof world->violation, "%s", what);
+}
+
+/* An invariant of the library's does not hold: a real run would wipe the shard, and be glad; this one has found something. */
+static void on_broken(void *user, const char *what)
+{
+    tina__world *world = user;
+    violate(world, what);
+    if (tina__trap_is_armed())
+        tina__trap_throw(&(tina__fault){.kind = TINA__FAULT_BROKEN, .what = world->violation});
+    if (world->spec->on_broken != NULL)
+        world->spec->on_broken(world->spec->log_user, what);
+}
+
+static tina_status no_memory(tina_error *error)
+{
+    tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "", "no memory for a simulated system of this size");
+    return TINA_POOL_EXHAUSTED;
+}
+
+/* ---- Making: the spec ------------------------------------------------------------------- */
+
+static uint32_t events_in_a_tick(const tina_system_spec *spec)
+{
+    uint64_t turns = 0;
+    for (size_t i = 0; i < spec->type_count; i++)
+        turns += 256u * (spec->types[i].weight == 0 ? 1u : spec->types[i].weight);
+    uint64_t events = tina__max_u64(turns * EVENTS_A_TURN + EVENTS_MIN, spec->trace_count);
+    return (uint32_t)tina__min_u64(events, EVENTS_MAX);
+}
+
+/* Where a default would come from the machine, it is ours. */
+static tina_status take_spec(tina__world *world, const tina_system_spec *spec)
+{
+    tina_system_spec own = *spec;
+    if (own.shard_count == 0)
+        own.shard_count = SHARD_COUNT;
+    own.backend = TINA_BACKEND_SIM;
+    own.trace_count = events_in_a_tick(spec);
+    if (tina__spec_copy(&own, sizeof own, &world->spec) != TINA_OK)
+        return TINA_POOL_EXHAUSTED;
+    world->shard_count = (uint32_t)own.shard_count;
+    world->round_ns = own.timer_resolution_ns == 0 ? 1000000 : own.timer_resolution_ns;
+    return TINA_OK;
+}
+
+static void take_config(tina__world *world, const tina_sim_config *config)
+{
+    world->config = *config;
+    if (config->ticks_max == 0)
+        world->config.ticks_max = TICKS_MAX;
+    if (config->check_every == 0)
+        world->config.check_every = CHECK_EVERY;
+    world->faults.rates = config->faults;
+    world->next_check = world->config.check_every;
+    world->start_ns = world->now_ns = START_NS;
+}
+
+static tina_status copy_types(tina__world *world)
+{
+    size_t count = world->spec->type_count;
+    world->types = calloc(count, sizeof *world->types);
+    world->type_names = calloc(count, sizeof *world->type_names);
+    if (world->types == NULL || world->type_names == NULL)
+        return TINA_POOL_EXHAUSTED;
+    for (size_t i = 0; i < count; i++) {
+        world->types[i] = world->spec->types[i];
+        world->type_names[i] = world->spec->types[i].name;
+    }
+    return TINA_OK;
+}
+
+/* ---- Making: memory ------------------------------------------------------------------------ */
+
+static tina_status allocate(tina__world *world)
+{
+    uint32_t count = world->shard_count;
+    world->publics = aligned_alloc(TINA__CACHE_LINE, count * sizeof *world->publics);
+    world->plans = calloc(count, sizeof *world->plans);
+    world->bases = calloc(count, sizeof *world->bases);
+    world->shards = calloc(count, sizeof *world->shards);
+    world->shard_list = calloc(count, sizeof(tina__shard *));
+    world->order = calloc(count, sizeof *world->order);
+    world->maybe_streams = calloc(count, sizeof *world->maybe_streams);
+    if (world->publics == NULL || world->plans == NULL || world->bases == NULL || world->shards == NULL ||
+        world->shard_list == NULL || world->order == NULL || world->maybe_streams == NULL)
+        return TINA_POOL_EXHAUSTED;
+    memset(world->publics, 0, count * sizeof *world->publics);
+    for (uint32_t i = 0; i < count; i++) {
+        world->publics[i].bell.wake_fd = -1;
+        world->order[i] = i;
+    }
+    return TINA_OK;
+}
+
+static tina_status open_mappings(tina__world *world, tina_error *error)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        if (!tina__plan_make(world->spec, i, world->shard_count, PAGE_SIZE, &world->plans[i])) {
+            tina__error_set(error, TINA_INVALID, 0, "types", "shard %u does not fit into an address space", i);
+            return TINA_INVALID;
+        }
+        int os_error = 0;
+        tina_status status = tina__mapping_open(&world->plans[i], &world->bases[i], &os_error);
+        if (status != TINA_OK) {
+            tina__error_set(error, status, os_error, "", "shard %u: the system gives no mapping of %zu bytes", i,
+                            world->plans[i].total);
+            return status;
+        }
+    }
+    return TINA_OK;
+}
+
+/* ---- Making: chance ------------------------------------------------------------------------- */
+
+static void open_streams(tina__world *world)
+{
+    uint64_t seed = world->config.seed;
+    tina__stream_open(&world->order_stream, seed, TINA__STREAM_ORDER, 0);
+    tina__stream_open(&world->pool_stream, seed, TINA__STREAM_POOL, 0);
+    tina__stream_open(&world->stall_stream, seed, TINA__STREAM_STALL, 0);
+    tina__stream_open(&world->wipe_stream, seed, TINA__STREAM_WIPE, 0);
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        tina__stream_open(&world->shards[i].lives_stream, seed, TINA__STREAM_LIVES, i);
+        tina__stream_open(&world->shards[i].handler, seed, TINA__STREAM_HANDLER, i);
+        tina__stream_open(&world->shards[i].init, seed, TINA__STREAM_INIT, i);
+        tina__stream_open(&world->maybe_streams[i], seed, TINA__STREAM_MAYBE, i);
+    }
+    world->probe = (tina__probe){
+        .chances = world->maybe_streams,
+        .on_reached = world->config.on_reached,
+        .user = world->config.reached_user,
+    };
+}
+
+static uint64_t first_seed(const tina__world *world, uint32_t index)
+{
+    tina__prng stream;
+    tina__stream_open(&stream, world->config.seed, TINA__STREAM_SHARD, index);
+    return tina__prng_next(&stream);
+}
+
+/* ---- Making: the shards ------------------------------------------------------------------------ */
+
+static tina__build build_of(tina__world *world, uint32_t index, uint64_t seed)
+{
+    return (tina__build){
+        .spec = world->spec,
+        .plans = world->plans,
+        .bases = world->bases,
+        .shared = &world->shared,
+        .shard = index,
+        .seed = seed,
+        .now_ns = world->now_ns,
+    };
+}
+
+static tina_status make_net(tina__world *world)
+{
+    uint32_t sockets = 0;
+    for (uint32_t i = 0; i < world->shard_count; i++)
+        sockets += world->plans[i].limits.fd_count;
+    tina__net_config config = {
+        .seed = world->config.seed,
+        .now_ns = world->now_ns,
+        .round_ns = world->round_ns,
+        .shard_count = world->shard_count,
+        .socket_count = sockets,
+        .window_size = WINDOW_SIZE,
+        .faults = &world->faults,
+    };
+    world->net = tina__net_make(&config);
+    return world->net == NULL ? TINA_POOL_EXHAUSTED : TINA_OK;
+}
+
+static tina_status attach(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    tina__backend_config config = world->plans[index].backend;
+    config.buffers = tina__plan_at(&world->plans[index], world->bases[index], TINA__REGION_BUFFERS);
+    size_t size = tina__align_up(tina__net_backend.memory_size(&config), TINA__CACHE_LINE);
+    config.memory = ours->backend_memory = aligned_alloc(TINA__CACHE_LINE, size == 0 ? TINA__CACHE_LINE : size);
+    if (config.memory == NULL)
+        return TINA_POOL_EXHAUSTED;
+    memset(config.memory, 0, size);
+    ours->backend = tina__net_attach(world->net, index, &config);
+    tina__shard_attach(ours->shard, &tina__net_backend, ours->backend);
+    return TINA_OK;
+}
+
+static tina_status make_lives(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    ours->lives_entries = calloc(tina__budget_entry_count(world->spec->shard_restart_max), sizeof *ours->lives_entries);
+    if (ours->lives_entries == NULL)
+        return TINA_POOL_EXHAUSTED;
+    tina__lives_init(&ours->lives, ours->lives_entries, world->spec);
+    return TINA_OK;
+}
+
+static tina_status make_shard(tina__world *world, uint32_t index)
+{
+    tina__build build = build_of(world, index, first_seed(world, index));
+    tina__world_shard *ours = &world->shards[index];
+    ours->shard = world->shard_list[index] = tina__build_shard(&build);
+    ours->shard->p.trace->is_detailed = true;
+    tina__guard *guard = &world->publics[index].guard;
+    guard->is_fatal = tina__fault_is_fatal;
+    guard->user = ours->shard;
+    tina_status status = attach(world, index);
+    return status == TINA_OK ? make_lives(world, index) : status;
+}
+
+static tina_status make_shards(tina__world *world)
+{
+    tina__build_shared(world->spec, world->publics, world->shard_count, &world->shared);
+    world->shared.helper_bell = &world->helper_bell;
+    world->shared.probe = &world->probe;
+    tina_status status = make_net(world);
+    for (uint32_t i = 0; i < world->shard_count && status == TINA_OK; i++)
+        status = make_shard(world, i);
+    if (status == TINA_OK)
+        status = tina__wires_make(&world->wires, world->shard_list, world->shard_count, &world->faults, world->config.seed,
+                                  world->round_ns);
+    if (status != TINA_OK)
+        return status;
+    world->ledger = tina__ledger_make(world);
+    return world->ledger == NULL ? TINA_POOL_EXHAUSTED : TINA_OK;
+}
+
+/* ---- Making: the whole ---------------------------------------------------------------------------- */
+
+static tina_status set_trap(tina__world *world, tina_error *error)
+{
+    if (world->spec->signals == TINA_SIGNALS_NONE)
+        return TINA_OK;
+    int os_error = 0;
+    tina_status status = tina__trap_install(&os_error);
+    world->has_trap = status == TINA_OK;
+    if (status == TINA_OK)
+        status = tina__trap_enter(&world->publics[0].guard, &os_error);
+    world->is_trapped = status == TINA_OK;
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, "signals", "the system refuses handlers for faults, or a stack for them");
+    return status;
+}
+
+static tina_status open_record(tina__world *world, tina_error *error)
+{
+    const char *path = "";
+    int os_error = 0;
+    world->record.start_ns = world->start_ns;
+    world->record.round_ns = world->round_ns;
+    tina_status status = tina__record_open(&world->record, &world->config, world->shard_count, world->type_names,
+                                           (uint32_t)world->spec->type_count, &path, &os_error);
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, "config", "%s can't be written", path);
+    return status;
+}
+
+static tina_status make(tina__world *world, const tina_system_spec *spec, const tina_sim_config *config, tina_error *error)
+{
+    if (take_spec(world, spec) != TINA_OK || copy_types(world) != TINA_OK || allocate(world) != TINA_OK)
+        return no_memory(error);
+    take_config(world, config);
+    open_streams(world);
+    tina__chaos_arm(world);
+    tina_status status = open_mappings(world, error);
+    if (status != TINA_OK)
+        return status;
+    status = set_trap(world, error);
+    if (status != TINA_OK)
+        return status;
+    if (make_shards(world) != TINA_OK)
+        return no_memory(error);
+    return open_record(world, error);
+}
+
+static void destroy(tina__world *world)
+{
+    tina__ledger_destroy(world->ledger);
+    tina__wires_destroy(&world->wires);
+    for (uint32_t i = 0; i < world->shard_count && world->shards != NULL; i++) {
+        if (world->shards[i].backend != NULL)
+            tina__net_backend.close(world->shards[i].backend);
+        free(world->shards[i].backend_memory);
+        free(world->shards[i].lives_entries);
+    }
+    tina__net_destroy(world->net);
+    if (world->is_trapped)
+        tina__trap_leave();
+    if (world->has_trap)
+        tina__trap_remove();
+    for (uint32_t i = 0; i < world->shard_count && world->bases != NULL; i++)
+        tina__mapping_release(&world->plans[i], world->bases[i]);
+    free(world->maybe_streams);
+    free(world->order);
+    free(world->shard_list);
+    free(world->shards);
+    free(world->bases);
+    free(world->plans);
+    free(world->publics);
+    free(world->type_names);
+    free(world->types);
+    tina__spec_free(world->spec);
+    free(world);
+}
+
+/* ---- A shard's turn --------------------------------------------------------------------------------- */
+
+static void pass_log(tina__world *world, uint32_t index)
+{
+    tina__log_ring *ring = world->shards[index].shard->p.log;
+    char line[TINA_LOG_LINE_MAX];
+    uint8_t level;
+    uint32_t length;
+    while (world->spec->log_sink != NULL && tina__log_ring_read(ring, &level, line, sizeof line, &length))
+        world->spec->log_sink(world->spec->log_user, (int)index, (tina_level)level, line, length);
+    /* relaxed: one thread. Nobody reads dumps: the events are all taken. */
+    atomic_store_explicit(&world->shards[index].shard->p.trace->is_dumping, false, memory_order_relaxed);
+}
+
+/* What a fault costs is decided as in a real run. That the runtime has one is what a simulation is there to find. */
+static void look_at_fault(tina__world *world, const tina__shard *shard)
+{
+    bool is_users = shard->depth != 0 && !shard->fault.is_changing;
+    if (shard->wipe != TINA__WIPE_FAULT || is_users || shard->fault.kind == TINA__FAULT_BROKEN)
+        return;
+    char what[128];
+    snprintf(what, sizeof what, "shard %u: the runtime faulted: signal %d", shard->id, (int)shard->fault.signal);
+    violate(world, what);
+}
+
+static void wipe(void *argument) { tina__wipe_shard(argument); }
+
+static void begin_anew(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    tina_shard_state now = (tina_shard_state)world->publics[index].state;
+    tina__build build = build_of(world, index, tina__prng_next(&ours->lives_stream));
+    build.is_rebirth = true;
+    tina__wipe_order order = {.build = &build, .shard = ours->shard, .api = &tina__net_backend, .backend = ours->backend};
+    order.next = tina__lives_spend(&ours->lives, ours->shard, now, world->now_ns);
+    tina__fault fault;
+    if (!tina__trap_run(wipe, &order, &fault) || !order.has_let_go)
+        violate(world, "a shard could not be wiped");
+    else if (order.next == TINA_SHARD_QUARANTINED && world->spec->abort_on_quarantine)
+        violate(world, "a shard is quarantined, and the spec says that the program ends then");
+    tina__wires_rebuilt(&world->wires, index);
+}
+
+/* As the booting thread does it. */
+static void look_at_boot(tina__world *world, tina__shard *shard)
+{
+    if (shard->state != TINA_SHARD_INIT || tina__shard_is_booting(shard))
+        return;
+    if (shard->boot_failure != NULL)
+        world->boot_failure = shard->boot_failure;
+    else
+        tina__shard_set_state(shard, TINA_SHARD_RUNNING);
+}
+
+/* After all that a shard does: what it has said goes out. */
+static void settle(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    look_at_boot(world, ours->shard);
+    ours->deadline_ns = tina__shard_deadline_ns(ours->shard);
+    tina__record_take(&world->record, ours->shard, world->now_ns);
+    tina__wires_send(&world->wires, index, world->now_ns);
+    pass_log(world, index);
+}
+
+static void tick(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    tina__pool *empty = tina__chaos_empty_pool(world, ours->shard);
+    ours->is_awake = tina__shard_tick(ours->shard, world->now_ns) != 0;
+    if (empty != NULL)
+        tina__pool_release(empty);
+    if (ours->shard->wipe == TINA__WIPE_NOT || ours->shard->boot_failure != NULL)
+        return;
+    look_at_fault(world, ours->shard);
+    begin_anew(world, index);
+}
+
+static void turn(tina__world *world, uint32_t index)
+{
+    tina__world_shard *ours = &world->shards[index];
+    if (!tina__quiet_is_due(world, ours) || tina__chaos_stalls(world, index))
+        return;
+    if (world->is_trapped)
+        tina__trap_use(&world->publics[index].guard);
+    if (tina__chaos_wipes(world, index)) {
+        ours->shard->fault = (tina__fault){.kind = TINA__FAULT_BROKEN, .what = "injected"};
+        tina__fault_wipe(ours->shard, TINA__WIPE_FAULT);
+        begin_anew(world, index);
+        ours->is_awake = true;
+    } else {
+        tick(world, index);
+    }
+    settle(world, index);
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------------- */
+
+static void shuffle(tina__world *world)
+{
+    for (uint32_t i = world->shard_count; i > 1 && !world->config.keep_shard_order; i--) {
+        uint32_t other = (uint32_t)tina__prng_below(&world->order_stream, i);
+        uint32_t moved = world->order[i - 1];
+        world->order[i - 1] = world->order[other];
+        world->order[other] = moved;
+    }
+}
+
+static void ring_everybody(tina__world *world)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++)
+        (void)tina__doorbell_ring(&world->publics[i].bell, TINA__DOORBELL_CONTROL);
+}
+
+/* Nothing strikes any more, and who was quarantined comes back, as an operator would have it. */
+static void heal(tina__world *world)
+{
+    world->is_healed = true;
+    tina__chaos_heal(world);
+    tina__wires_heal(&world->wires);
+    atomic_fetch_add_explicit(&world->shared.revive, 1, memory_order_relaxed);
+    ring_everybody(world);
+}
+
+static void stop(tina__world *world)
+{
+    world->is_stopping = true;
+    uint32_t running = TINA__STOP_NOT;
+    atomic_compare_exchange_strong_explicit(&world->shared.stop, &running, TINA__STOP_GRACEFUL, memory_order_release,
+                                            memory_order_relaxed);
+    ring_everybody(world);
+}
+
+static bool is_time(uint64_t at_tick, const tina__world *world) { return at_tick != 0 && world->tick >= at_tick; }
+
+static void run_round(tina__world *world)
+{
+    world->tick++;
+    if (!world->is_healed && is_time(world->config.heal_at_tick, world))
+        heal(world);
+    if (!world->is_stopping && is_time(world->config.stop_at_tick, world))
+        stop(world);
+    tina__net_advance(world->net, world->now_ns);
+    tina__wires_advance(&world->wires, world->now_ns);
+    shuffle(world);
+    for (uint32_t i = 0; i < world->shard_count && world->violation[0] == '\0'; i++)
+        turn(world, world->order[i]);
+}
+
+/* ---- Checking ------------------------------------------------------------------------------------------- */
+
+static void check(void *argument)
+{
+    tina__world *world = argument;
+    char text[sizeof world->violation] = "";
+    if (tina__ledger_broken(world->ledger, world, text, sizeof text) != NULL) {
+        violate(world, text);
+        return;
+    }
+    for (size_t i = 0; i < world->config.checker_count; i++) {
+        snprintf(text, sizeof text, "checker %zu", i);
+        if (!world->config.checkers[i](world, world->tick, text, sizeof text, world->config.checker_user)) {
+            violate(world, text);
+            return;
+        }
+    }
+}
+
+static void check_all(tina__world *world)
+{
+    tina__fault fault;
+    if (world->violation[0] == '\0' && !tina__trap_run(check, world, &fault))
+        violate(world, "a checker faulted");
+    world->next_check = world->tick + world->config.check_every;
+}
+
+/* ---- The end ---------------------------------------------------------------------------------------------- */
+
+static bool has_everybody_ended(const tina__world *world)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        if (!tina__shard_has_ended(world->shards[i].shard))
+            return false;
+    }
+    return true;
+}
+
+static bool is_everybody_up(const tina__world *world)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        if (world->shards[i].shard->state == TINA_SHARD_INIT)
+            return false;
+    }
+    return true;
+}
+
+/* The round to go to at once, because nothing happens before it; 0: there is none. */
+static uint64_t next_turning_point(const tina__world *world)
+{
+    const tina_sim_config *config = &world->config;
+    uint64_t next = TINA_NONE_NS;
+    if (!world->is_healed && config->heal_at_tick != 0)
+        next = config->heal_at_tick;
+    if (!world->is_stopping && config->stop_at_tick != 0)
+        next = tina__min_u64(next, config->stop_at_tick);
+    return next < config->ticks_max ? next : 0;
+}
+
+/* Nobody has anything to do now: time jumps. False: nothing will ever happen, *end says which end that is. */
+static bool jump(tina__world *world, tina_sim_end *end)
+{
+    char why[1];
+    if (world->is_healed && !world->was_quiet)
+        world->was_quiet = tina__quiet_is_healthy(world, why, sizeof why);
+    uint64_t next_ns = tina__quiet_next_ns(world);
+    if (next_ns != TINA_NONE_NS) {
+        world->now_ns = tina__max_u64(world->now_ns + world->round_ns, next_ns);
+        return true;
+    }
+    uint64_t turning_point = next_turning_point(world);
+    *end = TINA_SIM_QUIET;
+    if (world->config.stop_when_quiet || turning_point == 0)
+        return false;
+    world->tick = turning_point - 1;
+    world->now_ns += world->round_ns;
+    return true;
+}
+
+/* Time until the next round. False: the run is over. */
+static bool go_on(tina__world *world, tina_sim_end *end)
+{
+    *end = TINA_SIM_VIOLATION;
+    if (world->violation[0] != '\0' || world->boot_failure != NULL)
+        return false;
+    *end = TINA_SIM_STOPPED;
+    if (has_everybody_ended(world))
+        return false;
+    *end = TINA_SIM_TICKS;
+    if (world->tick >= world->config.ticks_max)
+        return false;
+    if (!tina__quiet_is_busy(world))
+        return jump(world, end);
+    world->now_ns += world->round_ns;
+    return true;
+}
+
+/* Demanded of a run that has healed and has neither ended nor been quiet since. */
+static void look_for_unrest(tina__world *world)
+{
+    char why[128];
+    if (!world->is_healed || world->was_quiet || tina__quiet_is_healthy(world, why, sizeof why))
+        return;
+    char what[sizeof world->violation];
+    snprintf(what, sizeof what, "not quiet %llu rounds after everything healed: %s",
+             (unsigned long long)(world->tick - world->config.heal_at_tick), why);
+    violate(world, what);
+}
+
+static void boot(tina__world *world)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        if (world->is_trapped)
+            tina__trap_use(&world->publics[i].guard);
+        tina__shard_boot(world->shards[i].shard, world->now_ns);
+        world->shards[i].is_awake = true;
+        settle(world, i);
+    }
+}
+
+static tina_sim_end run(tina__world *world)
+{
+    tina_sim_end end;
+    boot(world);
+    while (go_on(world, &end)) {
+        run_round(world);
+        world->is_booted = world->is_booted || is_everybody_up(world);
+        if (world->tick >= world->next_check)
+            check_all(world);
+    }
+    if (end == TINA_SIM_TICKS)
+        look_for_unrest(world);
+    check_all(world);
+    return world->violation[0] == '\0' ? end : TINA_SIM_VIOLATION;
+}
+
+/* ---- The report ---------------------------------------------------------------------------------------------- */
+
+static void fill_report(const tina__world *world, tina_sim_end end, tina_sim_report *report)
+{
+    *report = (tina_sim_report){
+        .end = (uint8_t)end,
+        .ticks = world->tick,
+        .trace_hash = world->record.hash,
+        .faults = world->faults.counts,
+        .now_ns = world->now_ns - world->start_ns,
+    };
+    snprintf(report->violation, sizeof report->violation, "%s", world->violation);
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        tina_stats stats;
+        tina__stats_publish(world->shards[i].shard);
+        tina__shard_read_stats(world->shards[i].shard, &world->publics[i], &stats);
+        tina__stats_add(&report->total, &stats);
+    }
+    report->total.backend = TINA_BACKEND_SIM;
+    report->events = report->total.delivered + report->total.io_completed;
+}
+
+static tina_status close_record(tina__world *world, tina_error *error)
+{
+    const char *path = "";
+    int os_error = 0;
+    tina_status status = tina__record_close(&world->record, &path, &os_error);
+    if (status != TINA_OK)
+        tina__error_set(error, status, os_error, path, "could not be written whole");
+    return status;
+}
+
+tina_status tina__world_run(const tina_system_spec *spec, const tina_sim_config *config, tina_sim_report *report,
+                            tina_error *error)
+{
+    tina__world *world = calloc(1, sizeof *world);
+    if (world == NULL)
+        return no_memory(error);
+    tina_status status = make(world, spec, config, error);
+    if (status == TINA_OK) {
+        tina__broken_set(on_broken, world);
+        fill_report(world, run(world), report);
+        tina__broken_set(NULL, NULL);
+        if (world->boot_failure != NULL) {
+            status = TINA_INIT_FAILED;
+            tina__error_set(error, status, 0, "root", "the init of type %s failed until the restart budget was used up",
+                            world->boot_failure);
+        }
+    }
+    tina_status closed = close_record(world, status == TINA_OK ? error : NULL);
+    destroy(world);
+    return status == TINA_OK ? closed : status;
+}
+
+/* ---- For checkers ---------------------------------------------------------------------------------------------- */
+
+const void *tina_sim_isolate(const tina_sim *sim, uint8_t shard, uint8_t type, uint32_t slot, tina_handle *handle)
+{
+    if (shard >= sim->shard_count || type >= sim->spec->type_count)
+        return NULL;
+    const tina__shard *at = sim->shards[shard].shard;
+    const tina__type *of = &at->p.types[type];
+    if (slot >= of->pool.fresh || of->isolates[slot].state == TINA__ISOLATE_FREE)
+        return NULL;
+    if (handle != NULL)
+        *handle = tina__handle_make(shard, type, slot, of->isolates[slot].generation);
+    return tina__isolate_self(of, slot);
+}
