@@ -16,9 +16,11 @@ static bool allocate(tina__ledger *ledger, const tina__world *world)
         slot_count += tina__ledger_slot_count(world->shards[i].shard);
     ledger->census = calloc(world->shard_count, sizeof *ledger->census);
     ledger->holdings = calloc(world->shard_count, sizeof *ledger->holdings);
+    ledger->untold = calloc(world->shard_count, sizeof *ledger->untold);
     ledger->memories = calloc(world->shard_count, sizeof *ledger->memories);
     ledger->slots = calloc(slot_count + 1, sizeof *ledger->slots);
-    return ledger->census != NULL && ledger->holdings != NULL && ledger->memories != NULL && ledger->slots != NULL;
+    return ledger->census != NULL && ledger->holdings != NULL && ledger->untold != NULL && ledger->memories != NULL &&
+           ledger->slots != NULL;
 }
 
 tina__ledger *tina__ledger_make(const tina__world *world)
@@ -44,6 +46,7 @@ void tina__ledger_destroy(tina__ledger *ledger)
         return;
     free(ledger->slots);
     free(ledger->memories);
+    free(ledger->untold);
     free(ledger->holdings);
     free(ledger->census);
     free(ledger);
@@ -68,7 +71,6 @@ static const char *find_damage(const tina__shard *shard)
 static const char *look_at_shard(tina__ledger *ledger, const tina__world *world, uint32_t index)
 {
     const tina__world_shard *ours = &world->shards[index];
-    tina__net_holdings *holdings = &ledger->holdings[index];
     const char *broken = tina__invariant_census(ours->shard, &ledger->census[index]);
     if (broken == NULL)
         broken = find_damage(ours->shard);
@@ -76,8 +78,8 @@ static const char *look_at_shard(tina__ledger *ledger, const tina__world *world,
         broken = tina__ledger_slots_broken(&ledger->memories[index], ours->shard);
     if (broken != NULL)
         return broken;
-    tina__net_read_holdings(ours->backend, holdings);
-    return tina__ledger_shard_broken(ours->shard, &ledger->census[index], holdings, world->net);
+    tina__net_read_holdings(ours->backend, &ledger->holdings[index]);
+    return tina__ledger_shard_broken(ledger, world, index);
 }
 
 /* ---- All of them -------------------------------------------------------------------------------- */
@@ -86,8 +88,8 @@ static const char *look_between(tina__ledger *ledger, const tina__world *world)
 {
     const char *broken = tina__ledger_messages_broken(world);
     if (broken == NULL)
-        broken = tina__net_broken(world->net);
-    return broken != NULL ? broken : tina__ledger_bytes_broken(ledger, world);
+        broken = tina__ledger_bytes_broken(ledger, world);
+    return broken != NULL ? broken : tina__net_broken(world->net);
 }
 
 static const char *look_at_calls(const tina__world *world, char *text, size_t size)
@@ -118,6 +120,7 @@ const char *tina__ledger_broken(tina__ledger *ledger, const tina__world *world, 
 {
     if (is_lost(world))
         return NULL;
+    tina__ledger_read_untold(world, ledger->untold);
     for (uint32_t i = 0; i < world->shard_count; i++) {
         const char *broken = look_at_shard(ledger, world, i);
         if (broken == NULL)

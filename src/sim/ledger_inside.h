@@ -18,6 +18,12 @@ typedef struct tina__shard_memory {
     tina__slot_memory *isolates, *descriptors, *operations, *timers, *transfers;
 } tina__shard_memory;
 
+/* What the net has done for a shard that has not collected it yet. */
+typedef struct tina__ledger_untold {
+    uint64_t sent, received; /* bytes */
+    uint32_t accepted;       /* sockets */
+} tina__ledger_untold;
+
 /* How far two books of the same bytes are apart: by what nobody could count, and by no more. */
 typedef struct tina__ledger_gap {
     uint64_t bytes;
@@ -28,6 +34,7 @@ struct tina__ledger {
     uint32_t shard_count;
     tina__census *census;         /* by shard, as are those that follow */
     tina__net_holdings *holdings; /* of its backend */
+    tina__ledger_untold *untold;
     tina__shard_memory *memories;
     tina__slot_memory *slots; /* all of the memories' */
     tina__ledger_gap sent, received;
@@ -40,9 +47,11 @@ size_t tina__ledger_slot_count(const tina__shard *shard);
 void tina__ledger_remember(tina__shard_memory *memory, const tina__shard *shard, tina__slot_memory *slots);
 const char *tina__ledger_slots_broken(tina__shard_memory *memory, const tina__shard *shard);
 
+/* ledger_net: all shards'. */
+void tina__ledger_read_untold(const tina__world *world, tina__ledger_untold *untold);
+
 /* ledger_sums: what one side has given, the other has. */
-const char *tina__ledger_shard_broken(const tina__shard *shard, const tina__census *census,
-                                      const tina__net_holdings *holdings, const tina__net *net);
+const char *tina__ledger_shard_broken(const tina__ledger *ledger, const tina__world *world, uint32_t index);
 const char *tina__ledger_messages_broken(const tina__world *world);
 const char *tina__ledger_bytes_broken(tina__ledger *ledger, const tina__world *world);
 

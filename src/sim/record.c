@@ -1,34 +1,22 @@
 #include "sim/record.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define EVENT_TEXT_MAX 256
-#define EVENTS_BUFFER  65536
 
 /* ---- The files that the config asks for ------------------------------------------------- */
 
-static tina_status file_status(int error)
-{
-    switch (error) {
-    case ENOENT: return TINA_NOT_FOUND;
-    case EACCES:
-    case EPERM:
-    case EROFS: return TINA_DENIED;
-    case ENOSPC: return TINA_DISK_FULL;
-    default: return TINA_SYSTEM_ERROR;
-    }
-}
-
 static tina_status open_events(tina__record *record, const char *path, int *os_error)
 {
-    record->events = fopen(path, "w");
-    if (record->events == NULL) {
-        *os_error = errno;
-        return file_status(errno);
-    }
-    setvbuf(record->events, NULL, _IOFBF, EVENTS_BUFFER);
-    return TINA_OK;
+    tina__file *file = malloc(sizeof *file);
+    if (file == NULL)
+        return TINA_POOL_EXHAUSTED;
+    tina_status status = tina__file_open(file, path, os_error);
+    if (status == TINA_OK)
+        record->events = file;
+    else
+        free(file);
+    return status;
 }
 
 tina_status tina__record_open(tina__record *record, const tina_sim_config *config, uint32_t shard_count,
@@ -58,12 +46,10 @@ static tina_status close_events(tina__record *record, int *os_error)
 {
     if (record->events == NULL)
         return TINA_OK;
-    bool has_failed = ferror(record->events) != 0;
-    errno = 0;
-    has_failed |= fclose(record->events) != 0;
+    tina_status status = tina__file_close(record->events, os_error);
+    free(record->events);
     record->events = NULL;
-    *os_error = errno;
-    return has_failed ? file_status(errno) : TINA_OK;
+    return status;
 }
 
 tina_status tina__record_close(tina__record *record, const char **path, int *os_error)
@@ -104,7 +90,8 @@ static uint64_t with_event(uint64_t hash, const tina__event *event)
 static void print_time(tina__record *record, uint64_t now_ns)
 {
     uint64_t us = (now_ns - record->start_ns) / 1000;
-    fprintf(record->events, "%llu.%06llu s ", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+    tina__file_print(record->events, "%llu.%06llu s ", (unsigned long long)(us / 1000000),
+                     (unsigned long long)(us % 1000000));
 }
 
 static void print_event(tina__record *record, uint8_t shard, const tina__event *event, uint64_t now_ns)
@@ -115,7 +102,7 @@ static void print_event(tina__record *record, uint8_t shard, const tina__event *
         shown.value = 0; /* two machines' words are to be the same */
     tina__event_format(&shown, shard, record->type_names, record->type_count, text, sizeof text);
     print_time(record, now_ns);
-    fprintf(record->events, "shard %u: %s\n", shard, text);
+    tina__file_print(record->events, "shard %u: %s\n", shard, text);
 }
 
 /* ---- Taking ------------------------------------------------------------------------------------ */
@@ -153,7 +140,7 @@ void tina__record_mark(tina__record *record, uint8_t shard, const char *what, ui
 {
     if (record->events != NULL) {
         print_time(record, now_ns);
-        fprintf(record->events, "shard %u: %s\n", shard, what);
+        tina__file_print(record->events, "shard %u: %s\n", shard, what);
     }
     if (record->timeline != NULL)
         tina__timeline_mark(record->timeline, shard, what, now_ns);

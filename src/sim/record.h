@@ -9,9 +9,8 @@
 #define TINA__SIM_RECORD_H
 
 #include "core/shard.h"
+#include "sim/file.h"
 #include "sim/timeline.h"
-
-#include <stdio.h>
 
 typedef struct tina__record {
     uint64_t hash;
@@ -19,7 +18,7 @@ typedef struct tina__record {
     uint32_t shard_count;
     const char *const *type_names;
     uint32_t type_count;
-    FILE *events;             /* NULL: not asked for */
+    tina__file *events;       /* NULL: not asked for */
     tina__timeline *timeline; /* NULL: not asked for */
     uint64_t start_ns, round_ns;
 } tina__record;

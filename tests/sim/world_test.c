@@ -277,7 +277,7 @@ static bool break_down(const tina_sim *sim, uint64_t tick, char *why, size_t why
     (void)tick;
     (void)why;
     (void)why_size;
-    *(volatile int *)user = 1;
+    *(volatile int *)user = 1; /* nothing is mapped there */
     return true;
 }
 
@@ -302,7 +302,7 @@ static void checker_that_faults_is_a_violation(void **state)
     scene_init(&looked, begin_to_yield, never_rest);
     looked.config.checkers = faulting;
     looked.config.checker_count = 1;
-    looked.config.checker_user = NULL;
+    looked.config.checker_user = (void *)(uintptr_t)64;
     assert_int_equal(scene_run(&looked), TINA_SIM_VIOLATION);
     assert_string_equal(looked.report.violation, "a checker faulted");
 }
@@ -392,7 +392,7 @@ static tina_effect fault_once(void *self, const tina_message *message, tina_ctx 
     (void)message;
     scene *ours = tina_user(ctx);
     if (ours->count++ < 2)
-        *(volatile int *)(uintptr_t)ours->last_ns = 1;
+        *(volatile int *)(uintptr_t)(ours->last_ns + 64) = 1; /* nothing is mapped there */
     (void)self;
     return tina_receive();
 }
