@@ -17,8 +17,8 @@
 #include "support/town.h"
 
 static const uint64_t golden[] = {
-    0xdeb3ae75b25c43e4, 0xd2dc77ca96c05674, 0xc5842f95045ca188, 0x6414dcc70f9dcd91,
-    0xa9be5aea8c94f3ea, 0x6f04a19b3f6b6b50, 0xb8133e23c69ad417, 0x10d4691cfe223093,
+    0xfb7b5ce6239821d4, 0x965d9faa65e6c35b, 0xa1cf300d54927e12, 0x983fae4984121264,
+    0x8e2f4ddabc07376a, 0xae606c0da87ce54b, 0xd27d107a7295244d, 0x10153f67b3ca5cad,
 };
 #define SEEDS (sizeof golden / sizeof golden[0])
 

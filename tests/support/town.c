@@ -16,7 +16,9 @@ static uint32_t below(tina_ctx *ctx, uint32_t bound) { return (uint32_t)(tina_ra
 
 static tina_handle somebody(tina_ctx *ctx)
 {
-    return tina_named((uint8_t)below(ctx, tina_shard_count(ctx)), (uint16_t)(1 + below(ctx, CITIZENS)));
+    uint8_t shard =
+        (uint8_t)below(ctx, tina_shard_count(ctx)); /* not in one expression: their order would be the compiler's */
+    return tina_named(shard, (uint16_t)(1 + below(ctx, CITIZENS)));
 }
 
 /* ---- Citizens -------------------------------------------------------------------------- */
