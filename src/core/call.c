@@ -320,6 +320,8 @@ void tina__call_answered(tina__shard *shard, tina__peer *peer, const tina_messag
     if (slot == TINA__NONE && counted) {
         tina__count(shard, arrived_stale);
         tina__count(shard, replies_late);
+        tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_ARRIVED, answer->destination, answer->tag,
+                        TINA_STALE_HANDLE, answer->source.bits);
     } else if (slot != TINA__NONE && tina__timer_is_watch(shard, slot)) {
         tina_down down;
         memcpy(&down, answer->payload, sizeof down);

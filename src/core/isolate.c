@@ -127,7 +127,8 @@ tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, ti
     if (start->fd != 0)
         tina__descriptor_move(shard, start->fd, start->halves, isolate);
     tina_handle self = tina__isolate_handle(shard, isolate);
-    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_INIT, self, 0, 0, start->parent.bits);
+    uint16_t name = start->child == TINA__NONE ? 0 : shard->p.children[start->child].name;
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_INIT, self, 0, name, start->parent.bits);
     if (!tina__dispatch_init(shard, isolate, start->args, start->args_size, &ending)) {
         *end = ending.end;
         end_unborn(shard, start, isolate, ending);

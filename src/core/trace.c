@@ -233,16 +233,27 @@ static void put_refused(writer *to, const tina__event *event)
     put_status(to, event->detail);
 }
 
-static void put_arrived(writer *to, const tina__event *event)
+static void put_not_got(writer *to, const tina__event *event)
 {
     put(to, " does not get ");
     put_tag(to, event->tag);
-    if (event->value != 0) {
-        put(to, " from ");
-        put_handle(to, event->value);
-    }
+    if (event->value == 0)
+        return;
+    put(to, " from ");
+    put_handle(to, event->value);
+}
+
+static void put_arrived(writer *to, const tina__event *event)
+{
+    put_not_got(to, event);
     put(to, ": ");
     put_status(to, event->detail);
+}
+
+static void put_lost(writer *to, const tina__event *event)
+{
+    put_not_got(to, event);
+    put(to, ": it is lost");
 }
 
 static void put_io(writer *to, const tina__event *event)
@@ -347,6 +358,7 @@ static void put_what(writer *to, const tina__event *event)
     case TINA__EVENT_DOWN: put_down(to, event); break;
     case TINA__EVENT_SENT: put_sent(to, event); break;
     case TINA__EVENT_IO_OVER: put_io_over(to, event); break;
+    case TINA__EVENT_LOST: put_lost(to, event); break;
     default: put_unknown(to, event); break;
     }
 }

@@ -20,7 +20,7 @@
 typedef enum tina__event_kind {
     TINA__EVENT_NONE,
     TINA__EVENT_DISPATCH, /* tag; detail: payload size; value: from whom, or an operation's tina_status */
-    TINA__EVENT_INIT,     /* value: who spawned it, or 0 */
+    TINA__EVENT_INIT,     /* detail: its name, or 0; value: who spawned it, or 0 */
     TINA__EVENT_UP,       /* its init has run */
     TINA__EVENT_END,      /* tag: tina_end; detail: reason */
     TINA__EVENT_REFUSED,  /* a send or call; tag; detail: tina_status; value: to whom */
@@ -37,6 +37,7 @@ typedef enum tina__event_kind {
     TINA__EVENT_DOWN,      /* who is told of an end; tag: tina_end; value: who ended */
     TINA__EVENT_SENT,      /* accepted from it; tag; detail: payload size; value: to whom. Only where is_detailed */
     TINA__EVENT_IO_OVER,   /* an operation; tag; detail: tina_status; value: bytes done. Only where is_detailed */
+    TINA__EVENT_LOST,      /* on the way to it; tag; value: from whom. Only where is_detailed, by who made it happen */
     TINA__EVENT_COUNT,
 } tina__event_kind;
 

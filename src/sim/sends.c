@@ -7,21 +7,15 @@ TINA_STATIC_ASSERT((TINA__SENDS_MAX & (TINA__SENDS_MAX - 1)) == 0, "counts wrap 
 
 /* ---- By sender, receiver and tag ---------------------------------------------------------- */
 
-/* All names of a shard are one address: a dispatch does not say by which name its receiver was called. */
-static tina_handle address_of(tina_handle to)
-{
-    return tina__handle_is_named(to) ? tina_named(tina_handle_shard(to), 0) : to;
-}
-
 static tina__sends_bucket *bucket_of(tina__sends *sends, tina_handle source, tina_handle to, tina_tag tag)
 {
-    uint64_t hash = tina__mix64(source.bits ^ tina__mix64(address_of(to).bits ^ tag));
+    uint64_t hash = tina__mix64(source.bits ^ tina__mix64(to.bits ^ tag));
     return &sends->buckets[hash & (TINA__SENDS_MAX - 1)];
 }
 
-static bool is_of(const tina__sent *sent, tina_handle source, tina_tag tag)
+static bool is_of(const tina__sent *sent, tina_handle source, tina_handle to, tina_tag tag)
 {
-    return sent->tag == tag && tina_handle_equal(sent->source, source);
+    return sent->tag == tag && tina_handle_equal(sent->source, source) && tina_handle_equal(sent->to, to);
 }
 
 /* ---- In and out ------------------------------------------------------------------------------ */
@@ -59,30 +53,14 @@ void tina__sends_add(tina__sends *sends, tina_handle source, tina_handle to, tin
 
 /* ---- What becomes of them -------------------------------------------------------------------- */
 
-/* The oldest to that very isolate. */
-static uint32_t find_exact(tina__sends *sends, tina_handle source, tina_handle to, tina_tag tag)
+/* The oldest that is not from before since_ns. Those are forgotten. */
+static uint32_t find(tina__sends *sends, tina_handle source, tina_handle to, tina_tag tag, uint64_t since_ns)
 {
-    uint32_t index = bucket_of(sends, source, to, tag)->oldest;
-    while (index != TINA__NONE && !(is_of(&sends->sent[index], source, tag) && tina_handle_equal(sends->sent[index].to, to)))
-        index = sends->sent[index].newer;
-    return index;
-}
-
-static bool is_called(const tina__sends_receiver *receiver, tina_handle name)
-{
-    return tina__handle_is_named(name) && tina_handle_shard(name) == tina_handle_shard(receiver->self) &&
-           (receiver->name == 0 || receiver->name == tina__handle_slot(name));
-}
-
-/* The oldest to a name that may be its own. */
-static uint32_t find_named(tina__sends *sends, tina_handle source, const tina__sends_receiver *receiver, tina_tag tag)
-{
-    tina_handle names = tina_named(tina_handle_shard(receiver->self), 0);
-    for (uint32_t index = bucket_of(sends, source, names, tag)->oldest; index != TINA__NONE;) {
+    for (uint32_t index = bucket_of(sends, source, to, tag)->oldest; index != TINA__NONE;) {
         const tina__sent *sent = &sends->sent[index];
         uint32_t newer = sent->newer;
-        if (is_of(sent, source, tag) && is_called(receiver, sent->to)) {
-            if (sent->at_ns >= receiver->heir_since_ns)
+        if (is_of(sent, source, to, tag)) {
+            if (sent->at_ns >= since_ns)
                 return index;
             unlink_sent(sends, index);
         }
@@ -94,9 +72,11 @@ static uint32_t find_named(tina__sends *sends, tina_handle source, const tina__s
 const tina__sent *tina__sends_take(tina__sends *sends, tina_handle source, const tina__sends_receiver *receiver,
                                    tina_tag tag)
 {
-    uint32_t index = find_exact(sends, source, receiver->self, tag);
-    if (index == TINA__NONE)
-        index = find_named(sends, source, receiver, tag);
+    uint32_t index = find(sends, source, receiver->self, tag, 0);
+    if (index == TINA__NONE && receiver->name != 0) {
+        tina_handle name = tina_named(tina_handle_shard(receiver->self), receiver->name);
+        index = find(sends, source, name, tag, receiver->heir_since_ns);
+    }
     if (index == TINA__NONE)
         return NULL;
     unlink_sent(sends, index);
@@ -107,7 +87,7 @@ const tina__sent *tina__sends_take(tina__sends *sends, tina_handle source, const
 void tina__sends_forget(tina__sends *sends, tina_handle source, tina_handle to, tina_tag tag)
 {
     uint32_t index = bucket_of(sends, source, to, tag)->newest;
-    while (index != TINA__NONE && !(is_of(&sends->sent[index], source, tag) && tina_handle_equal(sends->sent[index].to, to)))
+    while (index != TINA__NONE && !is_of(&sends->sent[index], source, to, tag))
         index = sends->sent[index].older;
     if (index != TINA__NONE)
         unlink_sent(sends, index);

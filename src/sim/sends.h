@@ -34,7 +34,7 @@ typedef struct tina__sends {
 /* Who handles a message. */
 typedef struct tina__sends_receiver {
     tina_handle self;
-    uint16_t name;          /* of the child that it is; 0: not known, any of its shard's will do */
+    uint16_t name;          /* of the child that it is; 0: none */
     uint64_t heir_since_ns; /* what was sent to a name before that waited for another, and has ended with it */
 } tina__sends_receiver;
 

@@ -22,7 +22,7 @@ TINA_STATIC_ASSERT((PLACES & (PLACES - 1)) == 0, "hashes are masked");
 typedef struct thread {
     uint64_t key;  /* an isolate's first handle; 0: it is no isolate's own */
     uint32_t id;   /* 0: nobody has needed it yet */
-    uint16_t name; /* of the isolate, as far as it is known; 0: it is not */
+    uint16_t name; /* of the isolate; 0: none */
 } thread;
 
 typedef struct row { /* of a shard */
@@ -313,6 +313,10 @@ static void show_event(tina__timeline *timeline, uint32_t index)
     case TINA__EVENT_ARRIVED:
         note_refused(timeline, index);
         show_instant(timeline, index, "refused");
+        break;
+    case TINA__EVENT_LOST:
+        note_refused(timeline, index);
+        show_instant(timeline, index, "lost");
         break;
     case TINA__EVENT_FAULT: show_instant(timeline, index, "fault"); break;
     case TINA__EVENT_END:

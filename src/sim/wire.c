@@ -97,18 +97,17 @@ static void pass_fence(tina__wires *wires, tina__wire *wire)
 
 typedef enum fate { PASSES, LOST, WAITS, ANSWERED } fate;
 
-/* Its caller would never withdraw it. */
+/* Its caller would never withdraw it. The shard's tick may have ended in a fault: what it says is not taken on trust. */
 static bool waits_for_ever(const tina__wires *wires, const tina__wire *wire, const tina_message *message)
 {
-    if ((message->flags & TINA__MESSAGE_CALL) == 0 || has_fence(wire))
+    if ((message->flags & TINA__MESSAGE_CALL) == 0)
         return false;
     const tina__shard *caller = wires->shards[wire->source];
     uint32_t index = tina__call_place(message->correlation);
     const tina__place *place = &caller->p.peers[wire->destination].places[index];
     if (place->state != TINA__PLACE_WAITING || tina__call_make(index, place->sequence) != message->correlation)
-        return false;
-    tina__assert(place->timer < caller->p.timer_count);
-    return tina__timer_at(caller, place->timer)->node.deadline_ns == TINA_NONE_NS;
+        return false; /* nobody waits any more, perhaps of another life */
+    return place->timer < caller->p.timer_count && tina__timer_at(caller, place->timer)->node.deadline_ns == TINA_NONE_NS;
 }
 
 static bool is_dropped(const tina__wires *wires, tina__wire *wire)
@@ -144,6 +143,9 @@ static void copy_used(tina_message *to, const tina_message *from)
 
 static void lose(tina__wires *wires, tina__wire *wire, const tina_message *message)
 {
+    const tina__shard *receiver = wires->shards[wire->destination];
+    tina__trace_detail(receiver->p.trace, receiver->tick, TINA__EVENT_LOST, message->destination, message->tag, 0,
+                       message->source.bits);
     if (wire->is_cut) {
         wire->cut_off++;
     } else {
@@ -195,22 +197,21 @@ static void answer_lost(const tina__wires *wires, tina__wire *wire, const tina_m
 
 /* ---- From ring to ring ---------------------------------------------------------------------------- */
 
-/* What is new draws its delay, and comes behind what it follows. */
+/* What is new draws its delay. */
 static void see(const tina__wires *wires, tina__wire *wire)
 {
     const tina__spsc *out = wire->out;
     uint32_t tail = tail_of(out);
-    uint64_t due_ns = wire->seen == out->read ? 0 : wire->due_ns[(wire->seen - 1) & out->mask];
     tina_range range = wires->is_healed ? (tina_range){0} : wires->faults->rates.message_delay;
     for (; wire->seen != tail; wire->seen++) {
         bool may_be_late = is_users(message_at(out, wire->seen));
         uint64_t delay = may_be_late ? tina__fault_draw(&wire->delays, range) : 0;
         wires->faults->counts.message_delay += delay != 0;
-        due_ns = tina__max_u64(due_ns, tina__add_saturating(wires->now_ns, delay * wires->round_ns));
-        wire->due_ns[wire->seen & out->mask] = due_ns;
+        wire->due_ns[wire->seen & out->mask] = tina__add_saturating(wires->now_ns, delay * wires->round_ns);
     }
 }
 
+/* In order: what is due waits behind what is not. */
 static void pass_up_to(tina__wires *wires, tina__wire *wire, uint32_t position, uint64_t until_ns)
 {
     tina__spsc *out = wire->out;
@@ -362,7 +363,7 @@ static void make_wire(const tina__wires *wires, uint32_t source, uint32_t destin
     tina__wire *wire = wire_at(wires, source, destination);
     tina__spsc *out = channel(wires->shards, source, destination);
     tina__assert(out->read == head_of(out));
-    tina__assert((int32_t)(out->read - out->fence) >= 0);
+    tina__assert(atomic_load_explicit(&out->fence_life, memory_order_relaxed) == 0); /* no life has ended yet */
     *wire = (tina__wire){
         .source = (uint8_t)source,
         .destination = (uint8_t)destination,
@@ -372,7 +373,6 @@ static void make_wire(const tina__wires *wires, uint32_t source, uint32_t destin
         .is_lost = rest->is_lost,
     };
     tina__spsc_init(&wire->in, rest->slots, out->capacity, out->answer_capacity);
-    tina__spsc_fence(&wire->in, atomic_load_explicit(&out->fence_life, memory_order_relaxed));
     wire->given = head_of(&wire->in);
     tina__stream_open(&wire->drops, seed, TINA__STREAM_DROP, source * 256 + destination);
     tina__stream_open(&wire->delays, seed, TINA__STREAM_DELAY, source * 256 + destination);

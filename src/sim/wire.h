@@ -34,7 +34,7 @@ typedef struct tina__wire {
     uint32_t seen;    /* position in out up to which due is known; from out->read on they wait */
     uint32_t given;   /* position in `in` up to which slots of out have been given back */
     tina__spsc *out;  /* the source's; the wire is its consumer */
-    uint64_t *due_ns; /* by slot of out: when the message may pass; grows along the ring */
+    uint64_t *due_ns; /* by slot of out: when the message may pass, if it is the first */
     bool *is_lost;    /* by the source's place: its request never arrived */
     uint32_t lost_count;
     tina__prng drops, delays;
@@ -58,7 +58,7 @@ typedef struct tina__wires {
 } tina__wires;
 
 /*
- * The shards are built, and none is in a tick; from here on they read from the
+ * The shards are built, in their first life, and none is in a tick; from here on they read from the
  * wires. shards and faults outlive them. TINA_POOL_EXHAUSTED: no memory.
  */
 tina_status tina__wires_make(tina__wires *wires, tina__shard *const *shards, uint32_t shard_count, tina__faults *faults,

@@ -6,12 +6,13 @@
 #include <inttypes.h>
 
 enum {
-    RUNS_MAX = 300,
+    RUNS_MAX = 400,
     RUNS_MAX_HANGING = 60, /* each costs our patience */
     SEEDS_A_CHANGE = 4,
     SEEDS_A_SEARCH = 16,
-    SEARCHES = 5,
-    LOWERINGS = 4, /* of one rate: to a sixteenth */
+    SEARCHES = 4,
+    WORTHWHILE = 10, /* so many times shorter, and it need not be made shorter still in another way */
+    LOWERINGS = 4,   /* of one rate: to a sixteenth */
 };
 
 #define ANY_COST UINT64_MAX
@@ -232,8 +233,18 @@ static void order_shards(shrinker *at, uint64_t cost_max)
         try_change(at, &change, cost_max);
 }
 
+/* What has failed before anything healed. */
+static void drop_healing(shrinker *at, uint64_t cost_max)
+{
+    tina__case change = at->best->what;
+    change.heals = false;
+    if (at->best->what.heals)
+        try_change(at, &change, cost_max);
+}
+
 static void drop_what_is_not_needed(shrinker *at, uint64_t cost_max)
 {
+    drop_healing(at, cost_max);
     drop(at, 0, TINA__KNOB_FIRST_LIMIT - 1, cost_max);
     drop(at, TINA__KNOB_FIRST_LIMIT, TINA__KNOB_LAST_LIMIT, cost_max);
     order_shards(at, cost_max);
@@ -256,6 +267,8 @@ static void end_with_the_failure(shrinker *at)
 
 static uint64_t a_tenth_less(uint64_t cost) { return cost - cost / 10 - (cost != 0); }
 
+static uint64_t a_quarter_more(uint64_t cost) { return cost + cost / 4; }
+
 static void search_seeds(shrinker *at)
 {
     for (uint32_t i = 0; i < SEARCHES; i++) {
@@ -263,6 +276,16 @@ static void search_seeds(shrinker *at)
         if (!try(at, &change, SEEDS_A_SEARCH, false, a_tenth_less(cost_of(&at->best->outcome))))
             return;
         end_with_the_failure(at);
+    }
+}
+
+/* A failure is seen at the next check only: in a run of half the length, earlier. */
+static void halve_ticks(shrinker *at)
+{
+    tina__case change = at->best->what;
+    for (change.ticks /= 2; change.ticks != 0 && try(at, &change, SEEDS_A_SEARCH, true, ANY_COST); change.ticks /= 2) {
+        end_with_the_failure(at);
+        change = at->best->what;
     }
 }
 
@@ -314,16 +337,52 @@ static void tighten_limits(shrinker *at)
         change_one(at, limit, knob, a_tenth_less(cost_of(&at->best->outcome)));
 }
 
-static void shrink(shrinker *at)
+static void make_short(shrinker *at)
 {
-    drop_what_is_not_needed(at, ANY_COST);
     sharpen(at);
     end_with_the_failure(at);
     search_seeds(at);
+    halve_ticks(at);
     cut_ticks(at);
+}
+
+/* As few kinds of fault as it takes, and with these as short as can be. */
+static void make_simple_first(shrinker *at)
+{
+    drop_what_is_not_needed(at, ANY_COST);
+    make_short(at);
+}
+
+/* What is not needed may still make it happen sooner: it goes as far as the run stays short. */
+static void make_short_first(shrinker *at)
+{
+    make_short(at);
+    drop_what_is_not_needed(at, a_quarter_more(cost_of(&at->best->outcome)));
+}
+
+/* The simpler one, unless the other is much shorter. */
+static void choose(shrinker *at, const tina__shrunk *simple)
+{
+    uint32_t runs = at->best->runs;
+    if (cost_of(&at->best->outcome) > cost_of(&simple->outcome) / 2)
+        *at->best = *simple;
+    at->best->runs = runs;
+}
+
+static void shrink(shrinker *at)
+{
+    tina__shrunk begun = *at->best;
+    make_simple_first(at);
+    if (cost_of(&at->best->outcome) > cost_of(&begun.outcome) / WORTHWHILE) {
+        tina__shrunk simple = *at->best;
+        begun.runs = simple.runs;
+        *at->best = begun;
+        make_short_first(at);
+        choose(at, &simple);
+    }
     tighten_limits(at);
     lower_rates(at);
-    drop_what_is_not_needed(at, cost_of(&at->best->outcome) * 2);
+    drop_what_is_not_needed(at, a_quarter_more(cost_of(&at->best->outcome)));
     end_with_the_failure(at);
     cut_ticks(at);
 }
@@ -337,14 +396,16 @@ static uint64_t count_events(shrinker *at, const tina__case *what, const tina__o
         return outcome->report.events;
     tina__outcome wanted = at->wanted;
     tina__shrunk best = *at->best;
+    uint32_t runs_max = at->runs_max;
     tina__case shorter = *what;
     shorter.ticks = outcome->tick;
     shorter.is_once = true;
     at->wanted = (tina__outcome){.verdict = TINA__WELL};
-    at->runs_max++; /* this one is always there */
+    at->runs_max = at->best->runs + 1; /* this one is always there */
     uint64_t events = try(at, &shorter, 1, true, ANY_COST) ? at->best->outcome.report.events : 0;
     best.runs = at->best->runs;
     *at->best = best;
+    at->runs_max = runs_max;
     at->wanted = wanted;
     return events;
 }
@@ -372,6 +433,15 @@ static tina__case say_all(const tina__case *what, const tina__outcome *outcome)
     return whole;
 }
 
+/* As the command will run it: until now a second run was saved where it shows nothing. */
+static bool fails_as_it_will_be_run(shrinker *at, bool is_once)
+{
+    tina__case last = at->best->what;
+    last.is_once = is_once;
+    at->runs_max = at->best->runs + 1;
+    return try(at, &last, 1, true, ANY_COST);
+}
+
 bool tina__shrink(tina__crew *crew, const tina__case *what, const tina__outcome *outcome, FILE *progress,
                   tina__shrunk *shrunk)
 {
@@ -391,8 +461,7 @@ bool tina__shrink(tina__crew *crew, const tina__case *what, const tina__outcome 
     shrunk->before = size_of(&at, &shrunk->what, &shrunk->outcome);
     shrink(&at);
     shrunk->after = size_of(&at, &shrunk->what, &shrunk->outcome);
-    shrunk->what.is_once = what->is_once;
-    return !at.is_stuck;
+    return fails_as_it_will_be_run(&at, what->is_once);
 }
 
 uint32_t tina__shrink_patience_s(const tina__outcome *outcome, uint32_t patience_s)

@@ -17,8 +17,8 @@
 #include "support/town.h"
 
 static const uint64_t golden[] = {
-    0xfb7b5ce6239821d4, 0x965d9faa65e6c35b, 0xa1cf300d54927e12, 0x983fae4984121264,
-    0x8e2f4ddabc07376a, 0xae606c0da87ce54b, 0xd27d107a7295244d, 0x10153f67b3ca5cad,
+    0xee4a21d5712d893c, 0x0c9fb2aae5a91032, 0x884846258738eaa5, 0x8d78fe7fcee44c00,
+    0x40ec06f4bb7a95ec, 0xb316de5d69f16c98, 0x6679978bb4ac8754, 0x6c4b33eec5e5c905,
 };
 #define SEEDS (sizeof golden / sizeof golden[0])
 

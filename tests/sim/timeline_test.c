@@ -335,26 +335,47 @@ static void timeline_arrows_to_names_find_who_bears_them(void **state)
     arrows_are("1000000\n900000\n1100000\n");
 }
 
+/* The client lives, and bears the name. */
+static void add_named_init(tina_handle who)
+{
+    add(TINA__EVENT_INIT, who, 0, 5, 0);
+    add(TINA__EVENT_UP, who, 0, 0, 0);
+}
+
 static void timeline_arrows_to_a_name_do_not_come_from_before_its_bearer_ended(void **state)
 {
     (void)state;
     static const tina__event_kind ends[] = {TINA__EVENT_END, TINA__EVENT_WIPE};
+    tina_handle next = tina__handle_make(1, CLIENT, 2, 2);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         if (i != 0) {
             assert_int_equal(end(state), 0);
             make(state);
         }
-        send_some(2, tina_named(1, 5));
+        send_some(2, tina_named(1, 5)); /* before anybody bears it: that waits in the channel */
         round_of(1);
+        add_named_init(client);
         add_dispatch(client, worker, TAG);
         add(ends[i], ends[i] == TINA__EVENT_END ? client : nobody, TINA__WIPE_FAULT, 0, 0);
-        add(TINA__EVENT_INIT, tina__handle_make(1, CLIENT, 2, 2), 0, 0, 0);
+        add_named_init(next);
         send_some(1, tina_named(1, 5));
         round_of(1);
-        add_dispatch(tina__handle_make(1, CLIENT, 2, 2), worker, TAG);
-        add_dispatch(tina__handle_make(1, CLIENT, 2, 2), worker, TAG);
+        add_dispatch(next, worker, TAG);
+        add_dispatch(next, worker, TAG);
         arrows_are("0\n1800000\n");
     }
+}
+
+static void timeline_arrows_do_not_come_from_what_is_lost(void **state)
+{
+    (void)state;
+    send_some(1, client);
+    round_of(1);
+    add(TINA__EVENT_LOST, client, TAG, 0, worker.bits);
+    send_some(1, client);
+    round_of(1);
+    add_dispatch(client, worker, TAG);
+    arrows_are("1800000\n");
 }
 
 /* ---- Times ------------------------------------------------------------------------------------------ */
@@ -565,6 +586,7 @@ int main(void)
         TOLD(timeline_arrows_come_from_each_send_in_order),
         TOLD(timeline_arrows_do_not_come_from_what_never_arrives),
         TOLD(timeline_arrows_do_not_come_from_what_is_refused),
+        TOLD(timeline_arrows_do_not_come_from_what_is_lost),
         TOLD(timeline_arrows_to_names_find_who_bears_them),
         TOLD(timeline_arrows_to_a_name_do_not_come_from_before_its_bearer_ended),
         TOLD(timeline_of_ticks_beyond_their_round_stays_in_order),

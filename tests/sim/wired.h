@@ -17,7 +17,8 @@ typedef struct wired {
     rig_system *rig;
     tina__wires wires;
     tina__faults faults;
-    bool has_wires; /* false: as in production, to compare */
+    bool has_wires;                                 /* false: as in production, to compare */
+    uint32_t heads[RIG_SHARDS_MAX][RIG_SHARDS_MAX]; /* by source and destination: where they were last seen */
 } wired;
 
 static inline void wired_start(wired *world, rig_plan *plan, uint64_t seed, bool has_wires)
@@ -25,10 +26,15 @@ static inline void wired_start(wired *world, rig_plan *plan, uint64_t seed, bool
     memset(world, 0, sizeof *world);
     world->rig = rig_start(plan);
     world->has_wires = has_wires;
-    if (has_wires)
-        assert_int_equal(tina__wires_make(&world->wires, world->rig->shards, (uint32_t)world->rig->shard_count,
-                                          &world->faults, seed, WIRED_ROUND_NS),
-                         TINA_OK);
+    if (!has_wires)
+        return;
+    uint32_t shard_count = (uint32_t)world->rig->shard_count;
+    assert_int_equal(tina__wires_make(&world->wires, world->rig->shards, shard_count, &world->faults, seed, WIRED_ROUND_NS),
+                     TINA_OK);
+    for (uint32_t i = 0; i < shard_count * shard_count; i++) {
+        if (i / shard_count != i % shard_count)
+            world->heads[i / shard_count][i % shard_count] = world->wires.wires[i].out->head;
+    }
 }
 
 /* ---- Looking ------------------------------------------------------------------------------------ */
@@ -62,6 +68,26 @@ static inline void wired_check_ledger(const wired *world)
     assert_int_equal(ledger.dropped, world->faults.counts.message_drop);
 }
 
+/* Positions stand in order, and none goes back. */
+static inline void wired_check_rings(wired *world)
+{
+    for (uint32_t i = 0; i < world->rig->shard_count * world->rig->shard_count; i++) {
+        uint32_t source = i / world->wires.shard_count;
+        uint32_t destination = i % world->wires.shard_count;
+        const tina__wire *wire = wired_wire(world, source, destination);
+        if (source == destination)
+            continue;
+        uint32_t *head = &world->heads[source][destination];
+        assert_true(wire->out->head - *head <= wire->out->mask + 1);
+        *head = wire->out->head;
+        assert_true(wire->out->read - *head <= wire->out->tail - *head);
+        assert_true(wire->seen == wire->out->tail);
+        assert_true(wire->in.tail == wire->in.written);
+        assert_true(wire->out->tail - *head <= wire->out->capacity + wire->out->answer_capacity);
+        assert_ptr_equal(world->rig->shards[destination]->p.peers[source].in, &wire->in);
+    }
+}
+
 /* ---- Turning ---------------------------------------------------------------------------------------- */
 
 static inline uint32_t wired_turn(wired *world, uint32_t shard)
@@ -73,6 +99,7 @@ static inline uint32_t wired_turn(wired *world, uint32_t shard)
     if (world->rig->publics[shard].life != life)
         tina__wires_rebuilt(&world->wires, shard);
     tina__wires_send(&world->wires, shard, world->rig->now_ns);
+    wired_check_rings(world);
     wired_check_ledger(world);
     return work;
 }

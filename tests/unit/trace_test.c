@@ -231,6 +231,8 @@ static void event_format_refusals_name_both_sides_and_the_status(void **state)
            TINA_TAG_USER, TINA_MAILBOX_FULL, stranger.bits);
     expect("tick 17: name 5 does not get tag 0x100: TINA_STALE_HANDLE", TINA__EVENT_ARRIVED, tina_named(SHARD, 5),
            TINA_TAG_USER, TINA_STALE_HANDLE, 0);
+    expect("tick 17: worker/3 does not get tag 0x100 from shard 1 client/2: it is lost", TINA__EVENT_LOST, worker,
+           TINA_TAG_USER, 0, stranger.bits);
 }
 
 static void event_format_io_says_the_operation_and_its_descriptor(void **state)
@@ -290,7 +292,7 @@ static void event_format_of_unknown_numbers_writes_them(void **state)
     expect("tick 17: type 200/3 is up", TINA__EVENT_UP, of_no_type, 0, 0, 0);
     expect("tick 17: type 2/3 is up", TINA__EVENT_UP, of_no_name, 0, 0, 0);
     expect("tick 17: worker/3: event 0, tag 0x1, detail 2, value 0x3", TINA__EVENT_NONE, worker, 1, 2, 3);
-    expect("tick 17: the shard: event 19, tag 0x1, detail 2, value 0x3", TINA__EVENT_COUNT, nobody, 1, 2, 3);
+    expect("tick 17: the shard: event 20, tag 0x1, detail 2, value 0x3", TINA__EVENT_COUNT, nobody, 1, 2, 3);
     expect("tick 17: the shard: event 255, tag 0x1, detail 2, value 0x3", (tina__event_kind)255, nobody, 1, 2, 3);
     expect("tick 17: worker/3 handles tag 0x9", TINA__EVENT_DISPATCH, worker, 0x9, 0, 0);
     expect("tick 17: worker/3 handles tag 0x1f: status 18446744073709551615", TINA__EVENT_DISPATCH, worker, 0x1F, 0,
