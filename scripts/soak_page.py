@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes docs/soak.md from what ctest reported.
 
-soak_page.py REPORT PAGE. A test says what it counted in lines that begin with "soak: ".
+soak_page.py REPORT PAGE. A test says what it counted in lines that begin with "soak: ", and a swarm of simulations how
+often each kind of fault struck in lines that begin with "fault: ".
 """
 
 import platform
@@ -12,7 +13,7 @@ import xml.etree.ElementTree
 
 PAGE = """# The last full soak
 
-`./scripts/soak` runs the stress, system and black-box tests with their large counts and writes this page.
+`./scripts/soak` runs the stress, system, swarm and black-box tests with their large counts and writes this page.
 
 | | |
 |---|---|
@@ -23,6 +24,17 @@ PAGE = """# The last full soak
 
 | test | outcome | seconds | counts |
 |---|---|---|---|
+{rows}
+{faults}"""
+
+FAULTS = """
+## Faults in the swarms
+
+How often each kind has struck in the first of each seed's two runs. The events that are counted above are messages
+delivered and operations completed, in both.
+
+| fault | {names} |
+|---|{lines}
 {rows}
 """
 
@@ -40,21 +52,37 @@ def cores():
     return told(["nproc"]) + " cores"
 
 
+def output_of(case):
+    return case.findtext("system-out") or ""
+
+
 def row(case):
-    output = case.findtext("system-out") or ""
-    counts = "; ".join(re.findall(r"^soak: (.*)$", output, re.MULTILINE)).replace("|", "\\|")
+    counts = "; ".join(re.findall(r"^soak: (.*)$", output_of(case), re.MULTILINE)).replace("|", "\\|")
     outcome = "passed" if case.get("status") == "run" else case.get("status")
     return f"| {case.get('name')} | {outcome} | {float(case.get('time')):.0f} | {counts} |"
+
+
+def faults(cases):
+    """A row for each kind of fault, a column for each swarm; nothing where there was none."""
+    struck = {case.get("name"): dict(re.findall(r"^fault: (\w+) (\d+)$", output_of(case), re.MULTILINE)) for case in cases}
+    struck = {name: counts for name, counts in struck.items() if counts}
+    kinds = sorted({kind for counts in struck.values() for kind in counts})
+    if not struck:
+        return ""
+    rows = [f"| `{kind}` | " + " | ".join(counts.get(kind, "0") for counts in struck.values()) + " |" for kind in kinds]
+    return FAULTS.format(names=" | ".join(struck), lines="---|" * len(struck), rows="\n".join(rows))
 
 
 def main():
     report, page = sys.argv[1:]
     suite = xml.etree.ElementTree.parse(report).getroot()
+    cases = sorted(suite.iter("testcase"), key=lambda case: case.get("name"))
     text = PAGE.format(
         commit=commit(),
         machine=f"Linux {platform.release()}, {platform.machine()}, {cores()}",
         outcome=f"{suite.get('tests')} tests, {suite.get('failures')} failed",
-        rows="\n".join(row(case) for case in sorted(suite.iter("testcase"), key=lambda case: case.get("name"))),
+        rows="\n".join(row(case) for case in cases),
+        faults=faults(cases),
     )
     with open(page, "w", encoding="utf-8") as file:
         file.write(text)

@@ -6,20 +6,34 @@
  *
  *     int main(int argc, char **argv) { return tina_sim_main(argc, argv, make); }
  *
- *   --seed N         run this seed (decimal, 0x..., or any word, such as a commit's hash)
- *   --seeds N        run N seeds, from --seed (or 1) on, spread over the cores
- *   --jobs N         with --seeds: processes at once; default: one per core
- *   --swarm          draw every fault rate and every limit that make left open from the seed
- *   --ticks N        rounds of each run, instead of make's
- *   --faults FILE    fault rates and limits, as --shrink prints them, instead of make's; none: no faults at all
- *   --heal           after three quarters of the rounds nothing fails any more: the system must become quiet
- *   --once           run each seed once, without comparing a second run
- *   --trace FILE     write the timeline of the run (one seed)
- *   --events FILE    write its events in words (one seed)
- *   --shrink         from a failing run: fewer rounds, fewer kinds of fault, lower rates, smaller limits, as long as
- *                    it still fails the same way; prints the smallest and the command that repeats it
+ *   --seed WORD         run this seed: decimal, 0x..., or any other word, such as a commit's hash, of which the
+ *                       64-bit FNV-1a is the seed; default: 1
+ *   --seeds N           run N seeds, from --seed on, spread over the cores; ends at the tenth that fails
+ *   --jobs N            processes at once; default: one per core that this one may use
+ *   --swarm             draw every fault rate and every limit that make left open from the seed
+ *   --ticks N           rounds of each run, instead of make's
+ *   --faults FILE       fault rates and limits, as --shrink writes them, instead of make's and the swarm's; what the
+ *                       file does not name is off, or a limit of make's; none: no faults at all
+ *   --heal              after three quarters of the rounds nothing fails any more: the system must become quiet
+ *   --heal-at N         the same, after N rounds
+ *   --once              run each seed once, without comparing a second run
+ *   --trace FILE        write the timeline of the run (one seed)
+ *   --events FILE       write its events in words (one seed)
+ *   --shrink            from the first run that fails: fewer rounds, fewer kinds of fault, lower rates, smaller limits,
+ *                       other seeds, as long as it fails the same way; writes the smallest to a file for --faults
+ *   --output FILE       that file; default: PROGRAM-SEED.faults
+ *   --patience SECONDS  end a run in which nothing has moved for so long, as hanging; default: 60
+ *   --help
  *
- * A failure prints its seed first and the command that repeats it last.
+ * Each seed has a process of its own: one that crashes, exits or hangs has failed, and
+ * the others go on. What is printed does not depend on how many run at once, but for
+ * the speed. A failure prints its seed first and the command that repeats it last.
+ *
+ * A file of faults has lines such as
+ *
+ *     message_drop = 1/1000     # a ratio of tina_faults
+ *     message_delay = 0..12     # a range
+ *     channel_capacity = 4      # a limit of tina_system_spec
  */
 #ifndef TINA_SIM_MAIN_H
 #define TINA_SIM_MAIN_H
@@ -31,11 +45,18 @@ TINA_BEGIN_DECLS
 /*
  * Fills in *spec and *config, both zeroed but for config->seed, for a run with that
  * seed. Called before each run; what it points them to must stay until the next call.
- * Limits that it leaves at 0 are the swarm's to draw.
+ * Limits that it leaves at 0 are the swarm's to draw: message_count, channel_capacity,
+ * inbox_capacity, timer_count, watch_count, fd_count, op_count, buffer_count,
+ * buffer_size, transfer_count, shard_restart_max and timer_resolution_ns. Sizes that
+ * the program relies on are not. Limits with which it does not boot are drawn again.
  */
 typedef void (*tina_sim_make_fn)(uint64_t seed, tina_system_spec *spec, tina_sim_config *config);
 
-/* What the wrapper below calls. points: the names that the program's calls of tina_reached have left, one behind the other. */
+/*
+ * What the wrapper below calls. points: what the program's calls of tina_reached have
+ * left in its text, up to points_end: each name as it was written, quotes and all, with
+ * a final zero and perhaps more behind it.
+ */
 TINA_API int tina_sim_main_with_points(int argc, char **argv, tina_sim_make_fn make, const char *points,
                                        const char *points_end);
 
@@ -46,8 +67,8 @@ extern const char __stop_tina_points[] __attribute__((weak, visibility("hidden")
 
 /*
  * 0: every run was well; 1: one failed; 2: the arguments, or a spec that make made,
- * are wrong. Prints to standard output, and errors to standard error. The main
- * thread, with no system running.
+ * are wrong, or the machine gives no process. Prints to standard output, and errors
+ * to standard error. The main thread, with no system running.
  */
 static inline int tina_sim_main(int argc, char **argv, tina_sim_make_fn make)
 {

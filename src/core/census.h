@@ -39,8 +39,8 @@ typedef struct tina__census {
     uint32_t owned_operations;
     uint32_t under_way; /* operations */
     uint32_t starved;
-    uint32_t accepts, sends, receives; /* of those under way */
-    uint32_t requests;                 /* that the backend has */
+    uint32_t accepts;  /* of those under way */
+    uint32_t requests; /* that the backend has */
     uint32_t listed_halves, owned_halves;
     uint32_t open;            /* descriptors */
     uint32_t closing;         /* closes whose completion is to come */

@@ -122,12 +122,8 @@ static void see_holder(const tina__shard *shard, uint32_t holder, tina__census *
     }
 }
 
-static void see_kinds(const tina__shard *shard, const tina__operation *operation, tina__census *seen)
+static void see_accept(const tina__shard *shard, const tina__operation *operation, tina__census *seen)
 {
-    seen->sends += operation->kind == TINA_IO_SEND;
-    seen->receives += operation->kind == TINA_IO_RECV;
-    if (operation->kind != TINA_IO_ACCEPT)
-        return;
     seen->accepts++;
     expect(seen,
            operation->accepted < shard->descriptors.fresh &&
@@ -151,7 +147,8 @@ static void see_under_way(const tina__shard *shard, const tina__operation *opera
     expect(seen, operation->isolate != TINA__NONE || operation->stop != TINA_OK,
            "an operation that is nobody's is cancelled");
     expect(seen, operation->kind != TINA_IO_SEND || operation->buffer != TINA__NONE, "a send has a buffer");
-    see_kinds(shard, operation, seen);
+    if (operation->kind == TINA_IO_ACCEPT)
+        see_accept(shard, operation, seen);
 }
 
 static void see_operation(const tina__shard *shard, const tina__operation *operation, uint32_t index, tina__census *seen)
@@ -193,15 +190,13 @@ static bool is_a_request(const tina__shard *shard, const tina__io_request *reque
 
 static void see_submit_list(const tina__shard *shard, tina__census *seen)
 {
-    uint32_t length = 0;
+    uint32_t left = seen->under_way - seen->starved;
     for (const tina__io_request *request = shard->submit_head; request != NULL; request = request->next) {
-        if (!expect(seen, is_a_request(shard, request) && length < seen->under_way,
-                    "the list of what is to be submitted ends"))
+        if (!expect(seen, left != 0 && is_a_request(shard, request), "the list of what is to be submitted ends"))
             return;
-        length++;
+        left--;
     }
-    if (expect(seen, length + seen->starved <= seen->under_way, "what is to be submitted is under way"))
-        seen->requests = seen->under_way - seen->starved - length;
+    seen->requests = left;
 }
 
 static void see_starved(const tina__shard *shard, tina__census *seen)
@@ -209,7 +204,7 @@ static void see_starved(const tina__shard *shard, tina__census *seen)
     uint32_t length = 0;
     uint32_t last = TINA__NONE;
     for (uint32_t index = shard->starved_head; index != TINA__NONE; index = shard->p.operations[index].link) {
-        if (!expect(seen, index < shard->operations.fresh && length++ < seen->starved, "the list of the starved ends"))
+        if (!expect(seen, index < shard->operations.fresh && length++ < seen->under_way, "the list of the starved ends"))
             return;
         expect(seen, shard->p.operations[index].state == TINA__OPERATION_STARVED, "who is listed as starved is");
         last = index;

@@ -261,7 +261,8 @@ static void see_due(const tina__shard *shard, tina__census *seen)
     uint32_t length = 0;
     uint32_t last = TINA__NONE;
     for (uint32_t place = root->due_head; place != TINA__NONE;) {
-        if (!expect(seen, place < records + shard->p.group_count && length++ < seen->due, "the list of what is due ends"))
+        if (!expect(seen, place < records + shard->p.group_count && length++ < records + shard->p.group_count,
+                    "the list of what is due ends"))
             return;
         bool is_record = place < records;
         expect(seen, is_record ? shard->p.children[place].is_queued : shard->p.groups[place - records].is_queued,

@@ -3,7 +3,7 @@
  * them is in a tick. Each shard's own structure (core/invariant.h), and across
  * shards, wires and net: messages, bytes, descriptors, buffers, operations, timers
  * and transfers are conserved; generations only grow; every owner is alive; the
- * tree has its shape. One thread.
+ * tree has its shape. O(what is alive or was ever used). One thread.
  */
 #ifndef TINA__SIM_LEDGER_H
 #define TINA__SIM_LEDGER_H

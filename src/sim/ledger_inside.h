@@ -31,7 +31,6 @@ typedef struct tina__ledger_gap {
 } tina__ledger_gap;
 
 struct tina__ledger {
-    uint32_t shard_count;
     tina__census *census;         /* by shard, as are those that follow */
     tina__net_holdings *holdings; /* of its backend */
     tina__ledger_untold *untold;

@@ -27,14 +27,12 @@ void tina__ledger_remember(tina__shard_memory *memory, const tina__shard *shard,
 
 /* ---- Then and now -------------------------------------------------------------------------- */
 
-#define TELLING_BITS 20 /* of fewer, a slot may have gone through all between two checks */
+#define BITS_MIN 20 /* of fewer, a slot may have gone through all generations between two checks */
 
 /* Round the end of its bits, too. */
 static bool has_grown(uint32_t before, uint32_t now, uint32_t mask)
 {
-    if (mask >> TELLING_BITS == 0 || before == 0)
-        return true;
-    return ((now - before) & mask) <= mask / 2;
+    return before == 0 || ((now - before) & mask) <= mask / 2;
 }
 
 static bool is_same(const tina__slot_memory *before, uint32_t generation)
@@ -161,6 +159,8 @@ static const char *look_at_transfers(tina__slot_memory *memory, const tina__shar
 
 const char *tina__ledger_slots_broken(tina__shard_memory *memory, const tina__shard *shard)
 {
+    if (TINA__GENERATION_BITS < BITS_MIN || TINA__WORD_GENERATION_BITS < BITS_MIN)
+        return NULL;
     const char *broken = look_at_all_isolates(memory->isolates, shard);
     if (broken == NULL)
         broken = look_at_descriptors(memory->descriptors, shard);

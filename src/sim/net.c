@@ -1,3 +1,4 @@
+#include "os/os.h"
 #include "sim/net_inside.h"
 #include "sim/streams.h"
 
@@ -12,20 +13,40 @@
 
 /* ---- Making ------------------------------------------------------------------------ */
 
+/* As many as may be open, and as many again that wait to be accepted. */
+static size_t count_places(const tina__net *net) { return 2 * (size_t)net->config.socket_count; }
+
+static size_t windows_size(const tina__net *net)
+{
+    return tina__align_up(count_places(net) * net->window_stride, tina__os_page_size());
+}
+
+/* Far more than is ever touched: a mapping takes memory only for what is. */
+static bool map_windows(tina__net *net)
+{
+    int os_error;
+    void *base;
+    net->window_stride = tina__align_up(net->config.window_size, TINA__CACHE_LINE) + WINDOW_SPACE;
+    if (net->config.socket_count == 0)
+        return true;
+    if (tina__os_reserve(windows_size(net), &base, &os_error) != TINA_OK)
+        return false;
+    net->windows = base;
+    return tina__os_open_memory(base, windows_size(net), &os_error) == TINA_OK;
+}
+
 static bool allocate(tina__net *net)
 {
-    size_t places = 2 * (size_t)net->config.socket_count; /* as many again wait to be accepted */
+    size_t places = count_places(net);
     size_t things = places * TINA__DUE_THINGS;
-    net->window_stride = tina__align_up(net->config.window_size, TINA__CACHE_LINE) + WINDOW_SPACE;
     net->shards = calloc(net->config.shard_count, sizeof *net->shards);
-    net->sockets = calloc(places, sizeof *net->sockets);
-    net->windows = calloc(places, net->window_stride);
-    net->late = calloc(2 * places, sizeof *net->late);
-    net->due.entries = calloc(things, sizeof *net->due.entries);
-    net->due.places = calloc(things, sizeof *net->due.places);
+    net->sockets = calloc(places + 1, sizeof *net->sockets);
+    net->late = calloc(2 * places + 1, sizeof *net->late);
+    net->due.entries = calloc(things + 1, sizeof *net->due.entries);
+    net->due.places = calloc(things + 1, sizeof *net->due.places);
     net->ports = calloc(TINA__NET_PORTS, sizeof *net->ports);
-    return net->shards != NULL && net->sockets != NULL && net->windows != NULL && net->late != NULL &&
-           net->due.entries != NULL && net->due.places != NULL && net->ports != NULL;
+    return net->shards != NULL && net->sockets != NULL && net->late != NULL && net->due.entries != NULL &&
+           net->due.places != NULL && net->ports != NULL && map_windows(net);
 }
 
 static void open_streams(tina__net *net)
@@ -66,7 +87,8 @@ void tina__net_destroy(tina__net *net)
         return;
     free(net->shards);
     free(net->sockets);
-    free(net->windows);
+    if (net->windows != NULL)
+        tina__os_release(net->windows, windows_size(net));
     free(net->late);
     free(net->due.entries);
     free(net->due.places);

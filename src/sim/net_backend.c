@@ -43,7 +43,7 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
 static void refuse(tina__backend *backend, uint32_t index, const tina__net_half *half, tina_status status, int os_error)
 {
     uint32_t which = half->kind == TINA__IO_ACCEPT || half->kind == TINA__IO_RECEIVE ? TINA__NET_READS : TINA__NET_WRITES;
-    tina__net_request_finish(backend->net, index, which, tina__net_completion(half->token, status, os_error));
+    tina__net_request_finish(backend->net, index, which, status, os_error);
 }
 
 static bool is_struck_by_error(tina__backend *backend, uint32_t index, const tina__net_half *half)
@@ -89,6 +89,14 @@ static void start(tina__backend *backend, uint32_t index, const tina__io_request
     }
 }
 
+/* There is no such socket. */
+static void refuse_unknown(tina__backend *backend, uint64_t token)
+{
+    tina__net_news *news = tina__net_news_add(backend);
+    news->completion = tina__net_completion(token, TINA_SYSTEM_ERROR, EBADF);
+    news->starved = TINA__NONE;
+}
+
 static void submit(tina__backend *backend, tina__io_request *requests)
 {
     while (requests != NULL) {
@@ -97,7 +105,7 @@ static void submit(tina__backend *backend, tina__io_request *requests)
         if (tina__net_slot_is_open(backend->net, request->os_fd))
             start(backend, (uint32_t)request->os_fd, request);
         else
-            tina__net_news_add(backend, tina__net_completion(request->token, TINA_SYSTEM_ERROR, EBADF), TINA__NONE);
+            refuse_unknown(backend, request->token);
     }
 }
 
@@ -117,7 +125,7 @@ static void cancel_half(tina__net *net, uint32_t index, uint32_t which)
     case TINA__HALF_WAITS:
         if (which == TINA__NET_WRITES)
             stop_waiting(net, index);
-        tina__net_request_finish_now(net, index, which, tina__net_completion(half->token, TINA_CANCELLED, 0));
+        tina__net_request_finish_now(net, index, which, TINA_CANCELLED, 0);
         break;
     case TINA__HALF_LATE: tina__net_request_tell(net, index, which); break;
     case TINA__HALF_STARVED: half->state = TINA__HALF_GIVEN_UP; break;
@@ -161,7 +169,7 @@ static void settle(tina__backend *backend, tina__net_news *news)
     tina__net_half *half = &tina__net_at(net, index)->halves[TINA__NET_READS];
     news->starved = TINA__NONE;
     if (half->state == TINA__HALF_STARVED && backend->lent_count != 0) {
-        news->completion = tina__net_stream_feed(net, index);
+        tina__net_stream_feed(net, index, &news->completion);
         return;
     }
     if (half->state == TINA__HALF_GIVEN_UP)

@@ -192,13 +192,16 @@ static uint32_t count_port(const tina__net *net, uint32_t port)
     return count;
 }
 
-/* Looks only where somebody has a port. */
+/* Looks only where somebody has a port, or had one. */
 static bool are_ports_sound(const tina__net *net, const census *seen)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < net->slots.fresh; i++) {
         const tina__net_socket *socket = &net->sockets[i];
-        bool is_first = socket->state != TINA__SOCKET_FREE && socket->has_port && net->ports[socket->local.port] == i + 1;
+        bool has_port = socket->state != TINA__SOCKET_FREE && socket->has_port;
+        bool is_first = net->ports[socket->local.port] == i + 1;
+        if (is_first && !has_port)
+            return false;
         count += is_first ? count_port(net, socket->local.port) : 0;
     }
     return count == seen->with_port;

@@ -12,8 +12,7 @@
 
 static void finish_connect(tina__net *net, uint32_t index, tina_status status, int os_error)
 {
-    const tina__net_half *half = &tina__net_at(net, index)->halves[TINA__NET_WRITES];
-    tina__net_request_finish_now(net, index, TINA__NET_WRITES, tina__net_completion(half->token, status, os_error));
+    tina__net_request_finish_now(net, index, TINA__NET_WRITES, status, os_error);
 }
 
 /* ---- Where from ---------------------------------------------------------------------- */
@@ -199,16 +198,14 @@ static bool accept_one(tina__net *net, uint32_t index)
     if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_ACCEPT || listener->backlog.count == 0)
         return false;
     uint32_t end = listener->backlog.first;
-    tina__io_completion completion = tina__net_completion(half->token, TINA_OK, 0);
     if (half->peer != NULL)
         tina__net_endpoint_write(&tina__net_at(net, end)->remote, listener->family, half->peer);
-    if (tina__net_slot_accept(net, end, half->shard)) {
-        tina__net_list_remove(net, &listener->backlog, end);
-        completion.os_fd = (int32_t)end;
-    } else {
-        completion = tina__net_completion(half->token, TINA_POOL_EXHAUSTED, EMFILE);
+    if (!tina__net_slot_accept(net, end, half->shard)) {
+        tina__net_request_finish(net, index, TINA__NET_READS, TINA_POOL_EXHAUSTED, EMFILE);
+        return true;
     }
-    tina__net_request_finish(net, index, TINA__NET_READS, completion);
+    tina__net_list_remove(net, &listener->backlog, end);
+    tina__net_request_finish(net, index, TINA__NET_READS, TINA_OK, 0)->os_fd = (int32_t)end;
     return true;
 }
 

@@ -263,9 +263,14 @@ static inline uint64_t tina__net_delay(tina__net *net, uint32_t shard)
 
 /* Takes it over from whoever submits it. The half is idle. */
 tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, const tina__io_request *request);
-/* It waits no longer: its completion comes at once, or late by a draw. */
-void tina__net_request_finish(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion);
-void tina__net_request_finish_now(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion);
+/*
+ * It waits no longer: its completion comes at once, or late by a draw. What it has
+ * done besides is the caller's to add, before it does anything else.
+ */
+tina__io_completion *tina__net_request_finish(tina__net *net, uint32_t index, uint32_t half, tina_status status,
+                                              int os_error);
+tina__io_completion *tina__net_request_finish_now(tina__net *net, uint32_t index, uint32_t half, tina_status status,
+                                                  int os_error);
 /* The receive found no buffer. */
 void tina__net_request_starve(tina__net *net, uint32_t index);
 /* A late one is due. */
@@ -284,15 +289,8 @@ static inline tina__io_completion tina__net_completion(uint64_t token, tina_stat
     };
 }
 
-/* For the backend to collect. starved: the socket whose receive found no buffer, or NONE. */
-static inline void tina__net_news_add(tina__backend *backend, tina__io_completion completion, uint32_t starved)
-{
-    tina__assert(backend->news_count < backend->op_count);
-    uint32_t at = backend->news_first + backend->news_count++;
-    tina__net_news *news = &backend->news[at < backend->op_count ? at : at - backend->op_count];
-    news->completion = completion;
-    news->starved = starved;
-}
+/* The next to be collected after those that are there. */
+tina__net_news *tina__net_news_add(tina__backend *backend);
 
 /* ---- net_stream ---- */
 
@@ -301,8 +299,8 @@ void tina__net_stream_receive(tina__net *net, uint32_t index);
 void tina__net_stream_send(tina__net *net, uint32_t index);
 /* What waits in the socket's halves, and at its peer, goes on as far as it can. */
 void tina__net_stream_serve(tina__net *net, uint32_t index);
-/* The receive that starved, now that there is a buffer. */
-tina__io_completion tina__net_stream_feed(tina__net *net, uint32_t index);
+/* The receive that starved, now that there is a buffer: adds what it did to its completion. */
+void tina__net_stream_feed(tina__net *net, uint32_t index, tina__io_completion *completion);
 /* The peer's end comes, by that shard's doing. */
 void tina__net_stream_end(tina__net *net, uint32_t index, uint32_t by_shard);
 /* The connection breaks: here at once, and for the peer when it learns of it. */

@@ -37,51 +37,63 @@ tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, 
 
 /* ---- Over --------------------------------------------------------------------------- */
 
-static tina__backend *backend_of(const tina__net *net, const tina__net_half *half)
+tina__net_news *tina__net_news_add(tina__backend *backend)
+{
+    tina__assert(backend->news_count < backend->op_count);
+    uint32_t at = backend->news_first + backend->news_count++;
+    return &backend->news[at < backend->op_count ? at : at - backend->op_count];
+}
+
+/* Its place among the news of whoever submitted it. */
+static tina__net_news *add_news(tina__net *net, const tina__net_half *half)
 {
     tina__backend *backend = net->shards[half->shard].backend;
     tina__assert(half->request != NULL);
     tina__assert(backend->request_count != 0);
-    return backend;
+    backend->request_count--;
+    return tina__net_news_add(backend);
 }
 
-void tina__net_request_finish_now(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion)
+tina__io_completion *tina__net_request_finish_now(tina__net *net, uint32_t index, uint32_t half, tina_status status,
+                                                  int os_error)
 {
     tina__net_half *self = &tina__net_at(net, index)->halves[half];
-    tina__backend *backend = backend_of(net, self);
-    tina__net_news_add(backend, completion, TINA__NONE);
-    backend->request_count--;
+    tina__net_news *news = add_news(net, self);
+    news->completion = tina__net_completion(self->token, status, os_error);
+    news->starved = TINA__NONE;
     self->request = NULL;
     self->state = TINA__HALF_IDLE;
+    return &news->completion;
 }
 
-void tina__net_request_finish(tina__net *net, uint32_t index, uint32_t half, tina__io_completion completion)
+tina__io_completion *tina__net_request_finish(tina__net *net, uint32_t index, uint32_t half, tina_status status,
+                                              int os_error)
 {
     tina__net_half *self = &tina__net_at(net, index)->halves[half];
     /* A send that must not wait holds what others need, and is over in its tick. */
     uint64_t delay_ns = self->no_wait ? 0 : tina__net_delay(net, self->shard);
-    if (delay_ns == 0) {
-        tina__net_request_finish_now(net, index, half, completion);
-        return;
-    }
+    if (delay_ns == 0)
+        return tina__net_request_finish_now(net, index, half, status, os_error);
+    tina__io_completion *late = &net->late[2 * index + half];
+    *late = tina__net_completion(self->token, status, os_error);
     self->state = TINA__HALF_LATE;
-    net->late[2 * index + half] = completion;
     tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half), net->now_ns + delay_ns);
+    return late;
 }
 
 void tina__net_request_tell(tina__net *net, uint32_t index, uint32_t half)
 {
     tina__assert(tina__net_at(net, index)->halves[half].state == TINA__HALF_LATE);
     tina__due_clear(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half));
-    tina__net_request_finish_now(net, index, half, net->late[2 * index + half]);
+    *tina__net_request_finish_now(net, index, half, TINA_OK, 0) = net->late[2 * index + half];
 }
 
 void tina__net_request_starve(tina__net *net, uint32_t index)
 {
     tina__net_half *self = &tina__net_at(net, index)->halves[TINA__NET_READS];
-    tina__backend *backend = backend_of(net, self);
-    tina__net_news_add(backend, tina__net_completion(self->token, TINA_BUSY, 0), index);
-    backend->request_count--;
+    tina__net_news *news = add_news(net, self);
+    news->completion = tina__net_completion(self->token, TINA_BUSY, 0);
+    news->starved = index;
     self->state = TINA__HALF_STARVED;
 }
 

@@ -89,7 +89,7 @@ tina_status tina__net_socket_listen(tina__backend *backend, int os_fd, int backl
         return TINA_SYSTEM_ERROR;
     if (socket->state != TINA__SOCKET_OPEN && socket->state != TINA__SOCKET_LISTENING)
         return fail(TINA_SYSTEM_ERROR, EINVAL, os_error);
-    socket->backlog_max = backlog < 0 || backlog > BACKLOG_MAX ? BACKLOG_MAX : (uint32_t)backlog;
+    socket->backlog_max = tina__min_u32((uint32_t)backlog, BACKLOG_MAX);
     if (socket->state == TINA__SOCKET_OPEN)
         return begin_listening(backend->net, (uint32_t)os_fd, os_error);
     tina__net_listener_serve(backend->net, (uint32_t)os_fd); /* there may be more room now */
@@ -165,9 +165,8 @@ tina_status tina__net_socket_get(tina__backend *backend, int os_fd, int option, 
 /* Who waits in a half that is shut down waits no more. One that is over already, and late, is told when it is due. */
 static void end_waiting(tina__net *net, uint32_t index, uint32_t half)
 {
-    const tina__net_half *self = &tina__net_at(net, index)->halves[half];
-    if (self->state == TINA__HALF_WAITS)
-        tina__net_request_finish_now(net, index, half, tina__net_completion(self->token, TINA_CANCELLED, 0));
+    if (tina__net_at(net, index)->halves[half].state == TINA__HALF_WAITS)
+        tina__net_request_finish_now(net, index, half, TINA_CANCELLED, 0);
 }
 
 static void shut_down(tina__net *net, uint32_t index, int half, uint32_t by_shard)

@@ -2,21 +2,15 @@
 
 #include <errno.h>
 
-static tina__net_half *half_of(const tina__net *net, uint32_t index, uint32_t half)
-{
-    return &tina__net_at(net, index)->halves[half];
-}
+/* What an operation comes to. */
+typedef struct outcome {
+    tina_status status;
+    int os_error;
+} outcome;
 
-static tina__io_completion done(const tina__net_half *half, uint32_t size)
+static void finish(tina__net *net, uint32_t index, uint32_t half, outcome what)
 {
-    tina__io_completion completion = tina__net_completion(half->token, TINA_OK, 0);
-    completion.size = size;
-    return completion;
-}
-
-static tina__io_completion reset(const tina__net_half *half, int os_error)
-{
-    return tina__net_completion(half->token, TINA_RESET, os_error);
+    tina__net_request_finish(net, index, half, what.status, what.os_error);
 }
 
 /* What a reset left behind is told once. */
@@ -39,7 +33,12 @@ static uint32_t shorten(tina__net *net, uint32_t shard, uint32_t size)
 
 /* ---- Receiving ---------------------------------------------------------------------- */
 
-static tina__io_completion receive(tina__net *net, uint32_t index, const tina__net_half *half)
+typedef struct filling {
+    uint32_t buffer, size;
+} filling;
+
+/* Into the buffer that was lent last. */
+static filling take(tina__net *net, uint32_t index, const tina__net_half *half)
 {
     tina__backend *backend = net->shards[half->shard].backend;
     uint32_t size = tina__min_u32(half->size, tina__net_at(net, index)->arrived);
@@ -48,21 +47,35 @@ static tina__io_completion receive(tina__net *net, uint32_t index, const tina__n
     tina__net_pipe_take(net, index, backend->buffers + (size_t)buffer * backend->buffer_size, size);
     backend->lent_count--;
     backend->taken_count++;
-    tina__io_completion completion = done(half, size);
-    completion.buffer = buffer;
-    return completion;
+    return (filling){buffer, size};
+}
+
+static void tell_filling(tina__io_completion *completion, filling what)
+{
+    completion->buffer = what.buffer;
+    completion->size = what.size;
+}
+
+static void receive(tina__net *net, uint32_t index, const tina__net_half *half)
+{
+    if (net->shards[half->shard].backend->lent_count == 0) {
+        tina__net_request_starve(net, index);
+        return;
+    }
+    filling what = take(net, index, half);
+    tell_filling(tina__net_request_finish(net, index, TINA__NET_READS, TINA_OK, 0), what);
 }
 
 /* What a receive comes to where nothing has arrived. False: it waits. */
-static bool receive_nothing(tina__net_socket *socket, const tina__net_half *half, tina__io_completion *completion)
+static bool receive_nothing(tina__net_socket *socket, outcome *what)
 {
     bool may_come = socket->state != TINA__SOCKET_OPEN && socket->state != TINA__SOCKET_LISTENING;
     if (!socket->has_ended && socket->error != 0)
-        *completion = reset(half, take_error(socket));
+        *what = (outcome){TINA_RESET, take_error(socket)};
     else if (socket->has_ended || socket->is_read_shut)
-        *completion = tina__net_completion(half->token, TINA_CLOSED, 0);
+        *what = (outcome){TINA_CLOSED, 0};
     else if (!may_come)
-        *completion = tina__net_completion(half->token, TINA_SYSTEM_ERROR, ENOTCONN);
+        *what = (outcome){TINA_SYSTEM_ERROR, ENOTCONN};
     else
         return false;
     return true;
@@ -73,19 +86,15 @@ static bool serve_reader(tina__net *net, uint32_t index)
 {
     tina__net_socket *socket = tina__net_at(net, index);
     const tina__net_half *half = &socket->halves[TINA__NET_READS];
+    outcome what;
     if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_RECEIVE)
         return false;
-    tina__io_completion completion;
-    if (socket->arrived != 0) {
-        if (net->shards[half->shard].backend->lent_count == 0) {
-            tina__net_request_starve(net, index);
-            return true;
-        }
-        completion = receive(net, index, half);
-    } else if (!receive_nothing(socket, half, &completion)) {
+    if (socket->arrived != 0)
+        receive(net, index, half);
+    else if (receive_nothing(socket, &what))
+        finish(net, index, TINA__NET_READS, what);
+    else
         return false;
-    }
-    tina__net_request_finish(net, index, TINA__NET_READS, completion);
     return true;
 }
 
@@ -133,26 +142,28 @@ static void send_reset_in_order(tina__net *net, uint32_t to, uint32_t by_shard)
 /* ---- Sending ------------------------------------------------------------------------ */
 
 /* To a peer that is there. False: it waits for room. */
-static bool send_some(tina__net *net, uint32_t peer, const tina__net_half *half, tina__io_completion *completion)
+static bool send_some(tina__net *net, uint32_t index, uint32_t peer, const tina__net_half *half)
 {
     uint32_t room = tina__net_pipe_room(net, tina__net_at(net, peer));
     if (room == 0) {
-        *completion = tina__net_completion(half->token, TINA_BUSY, 0);
+        if (half->no_wait)
+            finish(net, index, TINA__NET_WRITES, (outcome){TINA_BUSY, 0});
         return half->no_wait;
     }
     uint32_t size = shorten(net, half->shard, tina__min_u32(half->size, room));
     tina__net_pipe_put(net, peer, half->data, size, tina__net_delay(net, half->shard));
-    *completion = done(half, size);
+    tina__net_request_finish(net, index, TINA__NET_WRITES, TINA_OK, 0)->size = size;
     return true;
 }
 
 /* A peer that has closed: its host takes the bytes, throws them away, and says so. */
-static void send_in_vain(tina__net *net, uint32_t index, tina__net_half half)
+static void send_in_vain(tina__net *net, uint32_t index, const tina__net_half *half)
 {
-    net->sent += half.size;
-    net->lost += half.size;
-    tina__net_request_finish(net, index, TINA__NET_WRITES, done(&half, half.size));
-    send_reset_in_order(net, index, half.shard);
+    uint32_t size = half->size;
+    net->sent += size;
+    net->lost += size;
+    tina__net_request_finish(net, index, TINA__NET_WRITES, TINA_OK, 0)->size = size;
+    send_reset_in_order(net, index, half->shard);
 }
 
 /* Whether it is over. */
@@ -162,18 +173,14 @@ static bool serve_writer(tina__net *net, uint32_t index)
     const tina__net_half *half = &socket->halves[TINA__NET_WRITES];
     if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_SEND)
         return false;
-    tina__io_completion completion;
-    if (socket->error != 0) {
-        completion = reset(half, take_error(socket));
-    } else if (socket->is_write_shut || socket->state != TINA__SOCKET_CONNECTED) {
-        completion = reset(half, EPIPE);
-    } else if (socket->peer == TINA__NONE) {
-        send_in_vain(net, index, *half);
-        return true;
-    } else if (!send_some(net, socket->peer, half, &completion)) {
-        return false;
-    }
-    tina__net_request_finish(net, index, TINA__NET_WRITES, completion);
+    if (socket->error != 0)
+        finish(net, index, TINA__NET_WRITES, (outcome){TINA_RESET, take_error(socket)});
+    else if (socket->is_write_shut || socket->state != TINA__SOCKET_CONNECTED)
+        finish(net, index, TINA__NET_WRITES, (outcome){TINA_RESET, EPIPE});
+    else if (socket->peer == TINA__NONE)
+        send_in_vain(net, index, half);
+    else
+        return send_some(net, index, socket->peer, half);
     return true;
 }
 
@@ -189,12 +196,8 @@ void tina__net_stream_receive(tina__net *net, uint32_t index)
 void tina__net_stream_send(tina__net *net, uint32_t index)
 {
     uint32_t peer = tina__net_at(net, index)->peer;
-    if (!serve_writer(net, index))
-        return;
-    if (peer != TINA__NONE)
+    if (serve_writer(net, index) && peer != TINA__NONE)
         serve_reader(net, peer);
-    else
-        serve_reader(net, index); /* where the send was answered by a reset */
 }
 
 /* Each can be over once, and who is not waits for one of the others: so this ends. */
@@ -212,20 +215,21 @@ void tina__net_stream_serve(tina__net *net, uint32_t index)
     } while (has_moved);
 }
 
-tina__io_completion tina__net_stream_feed(tina__net *net, uint32_t index)
+void tina__net_stream_feed(tina__net *net, uint32_t index, tina__io_completion *completion)
 {
     tina__net_socket *socket = tina__net_at(net, index);
-    tina__net_half half = *half_of(net, index, TINA__NET_READS);
-    tina__io_completion completion;
+    tina__net_half *half = &socket->halves[TINA__NET_READS];
+    outcome what = {TINA_OK, 0};
     if (socket->arrived != 0) {
-        completion = receive(net, index, &half);
+        tell_filling(completion, take(net, index, half));
     } else {
-        bool is_over = receive_nothing(socket, &half, &completion);
+        bool is_over = receive_nothing(socket, &what);
         tina__assert(is_over); /* what had arrived goes only when the connection breaks */
     }
-    socket->halves[TINA__NET_READS] = (tina__net_half){0};
+    completion->status = (uint16_t)what.status;
+    completion->os_error = what.os_error;
+    *half = (tina__net_half){0};
     tina__net_stream_serve(net, index);
-    return completion;
 }
 
 /* ---- Ends ------------------------------------------------------------------------------- */

@@ -76,6 +76,7 @@ static const word words[] = {
     {"--faults", "FILE", "fault rates and limits from a file, instead of the program's; none: no faults at all",
      AT(faults_path), 0, TEXT},
     {"--heal", NULL, "after three quarters of the rounds nothing fails any more: all must become quiet", AT(heals), 0, FLAG},
+    {"--heal-at", "N", "the same, after N rounds", AT(heal_at), UINT64_MAX, NUMBER},
     {"--once", NULL, "run each seed once, without comparing a second run", AT(is_once), 0, FLAG},
     {"--trace", "FILE", "write the timeline of the run, for Perfetto and chrome://tracing (one seed)", AT(trace_path), 0,
      TEXT},
@@ -212,7 +213,9 @@ void tina__command_print(FILE *to, const tina__options *options, const tina__cas
     }
     if (what->ticks != 0)
         fprintf(to, " --ticks %" PRIu64, what->ticks);
-    if (what->heals)
+    if (what->heal_at != 0)
+        fprintf(to, " --heal-at %" PRIu64, what->heal_at);
+    else if (what->heals)
         fputs(" --heal", to);
     if (what->is_once)
         fputs(" --once", to);

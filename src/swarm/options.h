@@ -12,6 +12,7 @@ typedef struct tina__options {
     uint64_t seed;         /* what the word stands for; 1 */
     uint64_t seeds;        /* 0: just the one */
     uint64_t ticks;        /* 0: make's */
+    uint64_t heal_at;      /* 0: not said */
     uint32_t jobs;
     uint32_t patience_s;
     bool draws, heals, is_once, shrinks, wants_help;

@@ -80,7 +80,9 @@ static void settle_ticks(const tina__case *what, tina_sim_config *config)
         config->ticks_max = what->ticks;
     if (config->ticks_max == 0)
         config->ticks_max = TICKS_MAX;
-    if (what->heals)
+    if (what->heal_at != 0)
+        config->heal_at_tick = what->heal_at;
+    else if (what->heals)
         config->heal_at_tick = config->ticks_max - config->ticks_max / 4;
 }
 
@@ -119,10 +121,12 @@ static tina_status run_attempt(const tina__subject *subject, const tina__case *w
     tina_sim_config config = {.seed = what->seed};
     watcher watch = {.subject = subject, .outcome = outcome};
     subject->make(what->seed, &spec, &config);
+    outcome->heals_anyhow = config.heal_at_tick != 0;
     settle_ticks(what, &config);
     settle_paths(what, outcome->is_second, &config);
     settle_knobs(what, attempt, &spec, &config, outcome);
     outcome->ticks_max = config.ticks_max;
+    outcome->heal_at = config.heal_at_tick;
     outcome->check_every = config.check_every != 0 ? config.check_every : CHECK_EVERY;
     outcome->tick = 0;
     stand_between(&watch, &spec, &config);

@@ -33,9 +33,10 @@ typedef enum tina__source {
 
 typedef struct tina__case {
     uint64_t seed;
-    uint64_t ticks; /* 0: make's */
-    uint8_t source; /* tina__source */
-    bool heals;
+    uint64_t ticks;                       /* 0: make's */
+    uint8_t source;                       /* tina__source */
+    bool heals;                           /* after three quarters of the ticks, or at: */
+    uint64_t heal_at;                     /* 0: not said */
     bool is_once;                         /* no second run */
     bool writes_second;                   /* events_path is the second run's, otherwise the first's */
     tina__knobs knobs;                    /* where they are given */
@@ -64,6 +65,8 @@ typedef struct tina__outcome {
     char text[TINA__OUTCOME_TEXT];
     uint64_t tick;                         /* of the latest check */
     uint64_t ticks_max;                    /* of the config, none left open */
+    uint64_t heal_at;                      /* the same; 0: never */
+    bool heals_anyhow;                     /* because make says so */
     uint32_t check_every;                  /* the same */
     tina__knobs knobs;                     /* what struck, and the limits that were not make's */
     tina__bounds bounds[TINA__KNOB_COUNT]; /* what limits of make's spec may be set to; of a wrong spec zeroed */

@@ -1,14 +1,13 @@
 /*
- * From a run that fails, the smallest that fails the same way: see
- * failure.h.
+ * From a run that fails, the smallest that fails the same way: see failure.h.
  *
  * Greedy, with a bound on its runs, and the same on every machine. First whatever is
  * not needed goes: kinds of fault, drawn limits, the shards' random order. Then the
- * run becomes short: faults that strike more often, other seeds, fewer ticks. At last
- * what is left is made small: rates, ranges and limits, as far as the run does not
- * become longer again. Each change alters the course of a run, so each is tried with
- * some other seeds too. What a run costs is its events; where it died and has no
- * report, its ticks.
+ * run becomes short: faults that strike more often, other seeds, fewer ticks. Where
+ * that is not much shorter than it was, the other way round is tried as well, and the
+ * shorter taken. At last what is left is made small: rates, ranges and limits, as far
+ * as the run does not become longer again. Each change alters the course of a run, so
+ * each is tried with some other seeds too.
  */
 #ifndef TINA__SWARM_SHRINK_H
 #define TINA__SWARM_SHRINK_H
@@ -31,7 +30,7 @@ typedef struct tina__shrunk {
 
 /*
  * what has failed with this outcome. progress: for a terminal, or NULL. False: it
- * did not fail the same way again, or there are no processes; *shrunk is what it was.
+ * did not fail the same way again, or there are no processes.
  */
 bool tina__shrink(tina__crew *crew, const tina__case *what, const tina__outcome *outcome, FILE *progress,
                   tina__shrunk *shrunk);

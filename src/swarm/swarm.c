@@ -59,6 +59,7 @@ static bool next_seed(void *user, tina__case *what)
                   : options->draws             ? TINA__DRAWN
                                                : TINA__AS_MADE,
         .heals = options->heals,
+        .heal_at = options->heal_at,
         .is_once = options->is_once,
         .knobs = at->given,
         .trace_path = options->trace_path,

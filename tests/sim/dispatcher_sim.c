@@ -82,7 +82,9 @@ static void choose(dispatch_run *run, uint32_t shards, uint64_t *state)
     run->workers_per_shard = draw(state, 1, WORKERS_PER_SHARD_MAX);
     run->settings.workers = shards * run->workers_per_shard;
     run->settings.crash_every = draw(state, 0, 10);
-    run->settings.fault = draw(state, FAULT_CRASH, FAULT_DIV);
+    run->settings.fault = draw(state, FAULT_CRASH, FAULT_SEGV);
+    if (draw(state, 0, 9) == 0) /* all of a stack takes its time */
+        run->settings.fault = FAULT_STACK;
     run->settings.is_quiet = true;
 }
 

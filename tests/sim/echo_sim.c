@@ -13,7 +13,7 @@ int tcp_echo_main(int argc, char **argv);
 #undef main
 #include <tina/sim_main.h>
 
-enum { TYPE_PROVER = TYPE_COUNT, TYPE_COUNT_HERE };
+enum { TYPE_PROVER = TYPE_COUNT, TYPE_REFEREE, TYPE_COUNT_HERE };
 enum { SHARDS_HERE_MAX = 4, PROVERS_PER_SHARD_MAX = 4, CONNECTIONS_MAX = 64, RECORD_MAX = 20000 };
 enum { TAG_SETTLED = TAG_TIME_TO_ASK + 1 };
 
@@ -181,6 +181,31 @@ static tina_effect prover_handle(void *self, const tina_message *message, tina_c
     }
 }
 
+/* ---- The referee --------------------------------------------------------------- */
+
+/* Keeps the system from being quiet until the provers are through. It reads what others write: only for a simulation. */
+static tina_effect referee_look(tina_ctx *ctx)
+{
+    const echo_run *run = tina_user(ctx);
+    for (uint32_t i = 0; i < run->settings.shards * run->provers_per_shard; i++) {
+        if (!run->proofs[i].is_settled)
+            return prover_wait(SECOND_NS, TINA_TAG_TIMER, ctx);
+    }
+    return tina_receive();
+}
+
+static tina_effect referee_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self, (void)args, (void)args_size;
+    return referee_look(ctx);
+}
+
+static tina_effect referee_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    return message->tag == TINA_TAG_SHUTDOWN ? tina_done() : referee_look(ctx);
+}
+
 /* ---- What must hold ------------------------------------------------------------ */
 
 static bool check_bytes(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
@@ -240,14 +265,16 @@ static void choose(echo_run *run, uint64_t *state)
     run->pause_ns = draw(state, 0, 50) * MILLISECOND_NS;
 }
 
-/* As in the example, and the provers. */
+/* As in the example, the provers, and the referee. */
 static void grow(const echo_run *run, tina_shard_spec *shards, uint64_t *state)
 {
-    static tina_child children[SHARDS_HERE_MAX][1 + CLIENTS_PER_SHARD + 1 + PROVERS_PER_SHARD_MAX];
+    static tina_child children[SHARDS_HERE_MAX][2 + CLIENTS_PER_SHARD + 1 + PROVERS_PER_SHARD_MAX];
     static const uint32_t places[PROVERS_PER_SHARD_MAX] = {0, 1, 2, 3};
     uint32_t restart_max = draw(state, 3, 100);
     for (uint32_t shard = 0; shard < run->settings.shards; shard++) {
         tina_child *next = children[shard];
+        if (shard == 0)
+            *next++ = (tina_child){.type = TYPE_REFEREE};
         if (run->settings.is_server || shard == 0)
             *next++ = (tina_child){.type = TYPE_LISTENER, .name = NAME_LISTENER};
         for (uint32_t i = 0; i < CLIENTS_PER_SHARD && run->settings.crash_after != 0; i++)
@@ -284,6 +311,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
                          .handler = prover_handle,
                          .size = sizeof(prover),
                          .slot_count = PROVERS_PER_SHARD_MAX},
+        [TYPE_REFEREE] = {.name = "referee", .init = referee_init, .handler = referee_handle, .size = 1},
     };
     static const tina_checker_fn checkers[] = {check_bytes, check_connections};
     static tina_shard_spec shards[SHARDS_HERE_MAX];

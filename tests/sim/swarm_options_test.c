@@ -49,6 +49,8 @@ static void options_all_are_read(void **state)
     assert_int_equal(options.ticks, 77);
     assert_true(options.draws);
     assert_true(options.heals);
+    assert_true(READ("--heal-at", "6", NULL));
+    assert_int_equal(options.heal_at, 6);
     assert_true(READ("--faults", "none", "--once", "--trace", "t", "--events", "e", "--shrink", "--output", "o", NULL));
     assert_true(options.is_faultless);
     assert_true(options.is_once);
@@ -97,14 +99,17 @@ static void command_is_what_a_shell_reads_back(void **state)
     FILE *to = fmemopen(text, sizeof text, "w");
     const tina__case drawn = {.seed = 12, .source = TINA__DRAWN, .ticks = 500, .heals = true, .is_once = true};
     const tina__case given = {.seed = 13, .source = TINA__GIVEN};
+    const tina__case healing = {.seed = 14, .ticks = 9, .heal_at = 7};
     assert_true(READ(NULL));
     tina__command_print(to, &options, &drawn, NULL);
     tina__command_print(to, &options, &given, NULL);
+    tina__command_print(to, &options, &healing, NULL);
     options.program = "my prog";
     tina__command_print(to, &options, &given, "it's");
     fclose(to);
     assert_string_equal(text, "./folder/prog --seed 12 --swarm --ticks 500 --heal --once\n"
                               "./folder/prog --seed 13 --faults none\n"
+                              "./folder/prog --seed 14 --ticks 9 --heal-at 7\n"
                               "'my prog' --seed 13 --faults 'it'\\''s'\n");
 }
 

@@ -168,8 +168,9 @@ static tina_effect choose_effect(player *me, tina_ctx *ctx)
         return tina_yield();
     if (dice < 10) { /* not for ever: two that are parked for each other would be */
         uint32_t to;
+        tina_handle whom = someone(&to);
         me->is_parked = true;
-        return tina_call(ctx, someone(&to), TAG_REQUEST, NULL, 0, some_timeout());
+        return tina_call(ctx, whom, TAG_REQUEST, NULL, 0, some_timeout());
     }
     return tina_receive();
 }
@@ -308,14 +309,15 @@ static void start(uint64_t seed, bool has_wires)
     wired_start(&world, &plan, seed, has_wires);
 }
 
+/* One draw a statement, here as elsewhere: in which order a statement draws is the compiler's choice. */
 static void draw_faults(void)
 {
-    world.faults.rates = (tina_faults){
-        .message_drop = {below(4), 8},
-        .message_delay = {below(2), below(20)},
-        .partition = {below(3), 100},
-        .partition_heal = {below(3), 60},
-    };
+    tina_faults *rates = &world.faults.rates;
+    rates->message_drop = (tina_ratio){below(4), 8};
+    rates->message_delay.min = below(2);
+    rates->message_delay.max = below(20);
+    rates->partition = (tina_ratio){below(3), 100};
+    rates->partition_heal = (tina_ratio){below(3), 60};
 }
 
 static void turn(uint32_t shard)
@@ -329,7 +331,8 @@ static void turn(uint32_t shard)
 /* With a tick of its own, or at the end of an ordinary one. */
 static void end_some_life(void)
 {
-    world.rig->shards[below(SHARDS)]->wipe = below(2) == 0 ? TINA__WIPE_FAULT : TINA__WIPE_BUDGET;
+    tina__shard *shard = world.rig->shards[below(SHARDS)];
+    shard->wipe = below(2) == 0 ? TINA__WIPE_FAULT : TINA__WIPE_BUDGET;
     counts.lives++;
 }
 
