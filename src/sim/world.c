@@ -364,7 +364,8 @@ static void look_at_fault(tina__world *world, const tina__shard *shard)
 
 static void wipe(void *argument) { tina__wipe_shard(argument); }
 
-static void begin_anew(tina__world *world, uint32_t index)
+/* False: not even that was possible. Nothing of the shard is to be trusted any more. */
+static bool begin_anew(tina__world *world, uint32_t index)
 {
     tina__world_shard *ours = &world->shards[index];
     tina_shard_state now = (tina_shard_state)world->publics[index].state;
@@ -373,11 +374,14 @@ static void begin_anew(tina__world *world, uint32_t index)
     tina__wipe_order order = {.build = &build, .shard = ours->shard, .api = &tina__net_backend, .backend = ours->backend};
     order.next = tina__lives_spend(&ours->lives, ours->shard, now, world->now_ns);
     tina__fault fault;
-    if (!tina__trap_run(wipe, &order, &fault) || !order.has_let_go)
+    if (!tina__trap_run(wipe, &order, &fault) || !order.has_let_go) {
         violate(world, "a shard could not be wiped");
-    else if (order.next == TINA_SHARD_QUARANTINED && world->spec->abort_on_quarantine)
+        return false;
+    }
+    if (order.next == TINA_SHARD_QUARANTINED && world->spec->abort_on_quarantine)
         violate(world, "a shard is quarantined, and the spec says that the program ends then");
     tina__wires_rebuilt(&world->wires, index);
+    return true;
 }
 
 /* As the booting thread does it. */
@@ -402,7 +406,7 @@ static void settle(tina__world *world, uint32_t index)
     pass_log(world, index);
 }
 
-static void tick(tina__world *world, uint32_t index)
+static bool tick(tina__world *world, uint32_t index)
 {
     tina__world_shard *ours = &world->shards[index];
     tina__pool *empty = tina__chaos_empty_pool(world, ours->shard);
@@ -410,9 +414,9 @@ static void tick(tina__world *world, uint32_t index)
     if (empty != NULL)
         tina__pool_release(empty);
     if (ours->shard->wipe == TINA__WIPE_NOT || ours->shard->boot_failure != NULL)
-        return;
+        return true;
     look_at_fault(world, ours->shard);
-    begin_anew(world, index);
+    return begin_anew(world, index);
 }
 
 static void turn(tina__world *world, uint32_t index)
@@ -422,15 +426,17 @@ static void turn(tina__world *world, uint32_t index)
         return;
     if (world->is_trapped)
         tina__trap_use(&world->publics[index].guard);
+    bool is_whole;
     if (tina__chaos_wipes(world, index)) {
         ours->shard->fault = (tina__fault){.kind = TINA__FAULT_BROKEN, .what = "injected"};
         tina__fault_wipe(ours->shard, TINA__WIPE_FAULT);
-        begin_anew(world, index);
+        is_whole = begin_anew(world, index);
         ours->is_awake = true;
     } else {
-        tick(world, index);
+        is_whole = tick(world, index);
     }
-    settle(world, index);
+    if (is_whole)
+        settle(world, index);
 }
 
 /* ---- Rounds ------------------------------------------------------------------------------------------- */
