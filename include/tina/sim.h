@@ -75,8 +75,9 @@ typedef bool (*tina_checker_fn)(const tina_sim *sim, uint64_t tick, char *why, s
 
 typedef struct tina_sim_config {
     uint64_t seed;
-    uint64_t ticks_max;    /* rounds; 0: 1,000,000 */
-    uint64_t heal_at_tick; /* from here on no faults: the system must become quiet, or end, by ticks_max; 0: never */
+    uint64_t ticks_max; /* rounds; 0: 1,000,000 */
+    uint64_t
+        heal_at_tick; /* from here on no faults: the system must become quiet, or end, by ticks_max; 0, or not below that: never */
     uint64_t stop_at_tick; /* from here on shutting down; 0: never */
     bool stop_when_quiet;  /* end when nobody has anything to do and nothing is on its way: no message, no data, no timer */
     bool keep_shard_order; /* shard 0 first in each round; otherwise in an order of the seed's */
@@ -122,16 +123,17 @@ TINA_API TINA_MUST_USE tina_status tina_simulate_sized(const tina_system_spec *s
 
 /*
  * Run a spec under a seed. The spec is copied as by tina_start. shard_count 0 means
- * 2: no default comes from the machine. cpus, memory_permille, backend, watchdog and
- * init_timeout_ns mean nothing here. Lines of the log go to log_sink, if there is
+ * 2: no default comes from the machine. cpus, memory_permille, backend, stack_size,
+ * on_foreign_fault, watchdog and init_timeout_ns mean nothing here. Lines of the log go to log_sink, if there is
  * one, during the run. Faults of isolates are contained as in a real run, unless
  * signals is TINA_SIGNALS_NONE.
  *
  * TINA_OK: it ran, and *report says how it ended, TINA_SIM_VIOLATION included;
  * TINA_INVALID: the spec or the config, see *error; TINA_INIT_FAILED: a static
  * child's init, past its group's budget, before any fault was injected;
- * TINA_POOL_EXHAUSTED: memory of the machine; TINA_BUSY: in a handler;
- * TINA_NOT_FOUND, TINA_DENIED, TINA_SYSTEM_ERROR: a path can't be written; a mapping.
+ * TINA_POOL_EXHAUSTED: memory of the machine; TINA_BUSY: in a handler or a checker;
+ * TINA_NOT_FOUND, TINA_DENIED, TINA_DISK_FULL, TINA_SYSTEM_ERROR: a path can't be
+ * written; a mapping.
  * report and error may be NULL. Blocks. Any thread that belongs to no system;
  * several at once in one process are independent.
  */

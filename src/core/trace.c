@@ -21,6 +21,7 @@ void tina__trace_init(tina__trace *trace, tina__event *events, tina__event *dump
     trace->dump = dump;
     atomic_init(&trace->is_dumping, false);
     trace->is_detailed = false;
+    trace->full_at = UINT64_MAX;
 }
 
 bool tina__trace_dump(tina__trace *trace, uint32_t most)

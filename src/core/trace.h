@@ -56,6 +56,10 @@ typedef struct tina__trace {
     uint64_t written;    /* events in all */
     uint32_t mask;
     bool is_detailed; /* also events that a flight recorder in production has no room for */
+    /* Called before the event of that number is added: for who has to see every event before it is written over. */
+    uint64_t full_at; /* UINT64_MAX: nobody */
+    void (*on_full)(void *user);
+    void *user;
     /* The dump, which another thread reads while is_dumping: a copy of the latest events. */
     uint32_t dump_count;
     uint64_t dump_first;     /* number of the first of them */
@@ -69,6 +73,8 @@ void tina__trace_init(tina__trace *trace, tina__event *events, tina__event *dump
 static inline void tina__trace_add(tina__trace *trace, uint64_t tick, tina__event_kind kind, tina_handle who, uint16_t tag,
                                    uint16_t detail, uint64_t value)
 {
+    if (__builtin_expect(trace->written == trace->full_at, 0))
+        trace->on_full(trace->user);
     tina__event *event = &trace->events[trace->written++ & trace->mask];
     event->kind_and_who = (uint64_t)kind << 56 | (who.bits << 8 >> 8);
     event->tick = (uint32_t)tick;

@@ -99,8 +99,8 @@ tina_status tina__trap_enter(tina__guard *guard, int *os_error);
 void tina__trap_leave(void);
 
 /*
- * The calling thread, which has entered and is in no body, has that guard from now
- * on: for a thread that runs several shards in turn. The guard is as one that enters.
+ * The calling thread, which has entered, has that guard from now on: for a thread
+ * that runs several shards in turn. The guard is as one that enters.
  */
 void tina__trap_use(tina__guard *guard);
 

@@ -405,7 +405,6 @@ void tina__trap_use(tina__guard *own)
 {
     const tina__guard *before = atomic_load_explicit(&guard, memory_order_relaxed);
     tina__assert(before != NULL);
-    tina__assert(innermost_run() == NULL);
     own->stack_floor = before->stack_floor;
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&guard, own, memory_order_relaxed);

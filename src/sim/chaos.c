@@ -40,7 +40,7 @@ static tina_effect crashing_handler(void *self, const tina_message *message, tin
     tina__world *world = world_of(ctx);
     tina__prng *stream = &world->shards[ctx->shard->id].handler;
     tina_handler_fn handler = world->types[ctx->type->id].handler;
-    if (!world->is_booted || !tina__fault_strikes(stream, world->faults.rates.handler_crash))
+    if (!tina__fault_strikes(stream, world->faults.rates.handler_crash))
         return handler(self, message, ctx);
     world->faults.counts.handler_crash++;
     way drawn = draw_way(world, ctx, stream);
@@ -58,7 +58,7 @@ static tina_effect crashing_init(void *self, const void *args, size_t args_size,
     tina__world *world = world_of(ctx);
     tina__prng *stream = &world->shards[ctx->shard->id].init;
     tina_init_fn init = world->types[ctx->type->id].init;
-    if (!world->is_booted || !tina__fault_strikes(stream, world->faults.rates.init_crash))
+    if (!tina__fault_strikes(stream, world->faults.rates.init_crash))
         return init(self, args, args_size, ctx);
     world->faults.counts.init_crash++;
     way drawn = draw_way(world, ctx, stream);
@@ -75,9 +75,9 @@ void tina__chaos_arm(tina__world *world)
 {
     tina_type *types = (tina_type *)(uintptr_t)world->spec->types; /* our copy */
     for (size_t i = 0; i < world->spec->type_count; i++) {
-        if (world->faults.rates.handler_crash.numerator != 0)
+        if (world->config.faults.handler_crash.numerator != 0)
             types[i].handler = crashing_handler;
-        if (world->faults.rates.init_crash.numerator != 0)
+        if (world->config.faults.init_crash.numerator != 0)
             types[i].init = crashing_init;
     }
 }
@@ -86,11 +86,13 @@ void tina__chaos_arm(tina__world *world)
 
 tina__pool *tina__chaos_empty_pool(tina__world *world, tina__shard *shard)
 {
-    if (!world->is_booted || !tina__fault_strikes(&world->pool_stream, world->faults.rates.pool_empty))
+    if (!tina__fault_strikes(&world->pool_stream, world->faults.rates.pool_empty))
         return NULL;
     tina__pool *const pools[] = {&shard->messages,    &shard->timers,  &shard->watches,  &shard->operations,
                                  &shard->descriptors, &shard->buffers, &shard->transfers};
     tina__pool *pool = pools[tina__prng_below(&world->pool_stream, sizeof pools / sizeof pools[0])];
+    if (pool->limit == 0)
+        return NULL; /* it is empty as it is */
     world->faults.counts.pool_empty++;
     tina__pool_withhold(pool);
     return pool;
@@ -103,7 +105,7 @@ bool tina__chaos_stalls(tina__world *world, uint32_t index)
     tina__world_shard *ours = &world->shards[index];
     if (world->tick < ours->stalled_until)
         return true;
-    if (!world->is_booted || !tina__fault_strikes(&world->stall_stream, world->faults.rates.shard_stall))
+    if (!tina__fault_strikes(&world->stall_stream, world->faults.rates.shard_stall))
         return false;
     uint32_t length = tina__fault_draw(&world->stall_stream, world->faults.rates.shard_stall_length);
     ours->stalled_until = world->tick + (length == 0 ? 1 : length);
@@ -117,7 +119,7 @@ bool tina__chaos_wipes(tina__world *world, uint32_t index)
     uint8_t state = world->shards[index].shard->state;
     if (state != TINA_SHARD_RUNNING && state != TINA_SHARD_DRAINING)
         return false;
-    if (!world->is_booted || !tina__fault_strikes(&world->wipe_stream, world->faults.rates.shard_fault))
+    if (!tina__fault_strikes(&world->wipe_stream, world->faults.rates.shard_fault))
         return false;
     world->faults.counts.shard_fault++;
     tina__record_mark(&world->record, (uint8_t)index, "a fault in the runtime is injected", world->now_ns);

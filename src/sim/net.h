@@ -6,7 +6,20 @@
  * flow in order and in pieces, through a window that fills; ends are shut down by
  * halves, closed, and reset as a kernel would. Addresses are IPv4 and IPv6 as
  * isolates give them; there is one host, with all addresses, and port 0 gets a
- * free port of the net's own.
+ * free port of the net's own. Where nothing else is said it is as on Linux, errnos
+ * included. A client that finds a backlog full waits in line until there is room,
+ * or is refused when the listener ends: whoever does not want to wait for ever gives
+ * a timeout. Ports are free as soon as their sockets are closed; ports below 1024
+ * are anybody's.
+ *
+ * Faults, by the rates of the moment. io_error: an operation fails with EIO, having
+ * done nothing. connection_reset: a send or a receive breaks its connection; what was
+ * on its way is lost. short_io: a send or a receive does less than it could. io_delay:
+ * a connect reaches its listener, bytes, ends and resets reach the other side, and
+ * accepts, receives and sends are told of, so many rounds later; what an operation
+ * has done it has done all the same, and a cancel brings it at once. Without a rate
+ * everything that can happen happens at once, and nothing is drawn but which of
+ * several listeners of one address gets a client.
  *
  * One thread. Time comes with tina__net_advance; nothing else moves it. Asks for
  * memory when it is made, and never again.
@@ -36,7 +49,7 @@ void tina__net_destroy(tina__net *net); /* NULL: does nothing */
 /* Time passes: what is due by now happens. */
 void tina__net_advance(tina__net *net, uint64_t now_ns);
 
-/* When something is due next; TINA_NONE_NS: nothing is on its way. */
+/* When something is due next, exactly; TINA_NONE_NS: nothing is on its way. */
 uint64_t tina__net_next_ns(const tina__net *net);
 
 extern const tina__backend_api tina__net_backend;
@@ -52,7 +65,7 @@ bool tina__net_has_news(const tina__backend *backend);
 /* Bytes of all connections there ever were: each that was sent was received, is on its way, or was lost with its connection. */
 typedef struct tina__net_ledger {
     uint64_t sent, received, lost, on_their_way;
-    uint32_t sockets; /* open, whoever holds them */
+    uint32_t sockets; /* open, whichever shard's; those that nobody has accepted yet are nobody's */
 } tina__net_ledger;
 void tina__net_read_ledger(const tina__net *net, tina__net_ledger *ledger);
 

@@ -44,7 +44,6 @@ static const char *first_broken(const truth *truths, size_t count)
     }
     return NULL;
 }
-#define FIRST_BROKEN(truths) first_broken(truths, sizeof(truths) / sizeof(truths)[0])
 
 static bool is_alive(const tina__net *net, uint32_t index)
 {
@@ -78,7 +77,7 @@ static const char *check_connection(const tina__net *net, uint32_t index)
          "what is on its way is not what is due"},
         {!self->has_ended || !is_coming, "something follows the end"},
     };
-    return FIRST_BROKEN(truths);
+    return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
 /* Nobody waits for what is there. */
@@ -107,7 +106,7 @@ static const char *check_waiting(const tina__net *net, uint32_t index)
              tina__due_is_set(&net->due, tina__net_thing_of(index, TINA__DUE_WRITER)),
          "a late completion is not due"},
     };
-    return FIRST_BROKEN(truths);
+    return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
 /* Every socket in the list names its listener, and there are as many as it says. */
@@ -143,7 +142,7 @@ static const char *check_listening(const tina__net *net, uint32_t index)
         {self->line.count == 0 || is_full, "a client waits in line although there is room"},
         {waits == (self->listener != TINA__NONE), "one that waits is in no list"},
     };
-    return FIRST_BROKEN(truths);
+    return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
 static const char *check_socket(const tina__net *net, uint32_t index)
@@ -233,7 +232,7 @@ static const char *check_backend(const tina__net *net, const tina__backend *back
         {taken == backend->taken_count, "buffers in completions are miscounted"},
         {backend->lent_count + backend->taken_count <= backend->buffer_count, "more buffers are lent than there are"},
     };
-    return FIRST_BROKEN(truths);
+    return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
 static const char *check_whole(const tina__net *net, const census *seen)
@@ -248,7 +247,7 @@ static const char *check_whole(const tina__net *net, const census *seen)
         {net->sent == net->received + net->lost + seen->on_their_way, "bytes are not conserved"},
         {are_ports_sound(net, seen), "a port's list is not in order"},
     };
-    return FIRST_BROKEN(truths);
+    return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
 const char *tina__net_broken(const tina__net *net)

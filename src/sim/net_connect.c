@@ -108,7 +108,7 @@ void tina__net_connect_begin(tina__net *net, uint32_t index, const tina_address 
     if (delay_ns == 0)
         tina__net_connect_arrive(net, index);
     else
-        tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_WRITER), net->now_ns + delay_ns);
+        tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_WRITER), tina__add_saturating(net->now_ns, delay_ns));
 }
 
 void tina__net_connect_withdraw(tina__net *net, uint32_t index)

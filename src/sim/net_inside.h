@@ -3,8 +3,8 @@
  * above it:
  *
  *   net_due       what happens when
- *   net_slot      sockets as places in the table
  *   net_port      addresses: who has which, and who listens there
+ *   net_slot      sockets as places in the table
  *   net_pipe      the bytes on their way to one end of a connection
  *   net_request   requests, from submission to completion; the faults that strike them
  *   net_stream    sends and receives, ends and resets
@@ -114,7 +114,7 @@ typedef struct tina__net_socket {
     bool is_port_ours; /* the net's choice, or its listener's: given back when the connection is over */
     uint32_t port_next, port_previous;
 
-    /* A listener: connections that nobody has accepted yet, and sockets for whose there is no room. */
+    /* A listener: connections that nobody has accepted yet, and clients for which there is no room. */
     uint32_t backlog_max;
     tina__net_list backlog, line;
 
@@ -186,26 +186,6 @@ static inline tina__net_socket *tina__net_at(const tina__net *net, uint32_t inde
 
 static inline uint32_t tina__net_thing_of(uint32_t index, tina__net_thing thing) { return index * TINA__DUE_THINGS + thing; }
 
-/* ---- net_slot ---- */
-
-/* A free one, open, of that shard (NOBODY: of a backlog's). NONE: the table is full. */
-uint32_t tina__net_slot_take(tina__net *net, uint32_t shard, uint8_t family);
-/* Nothing of it is under way, due or in a list any more. */
-void tina__net_slot_give(tina__net *net, uint32_t index);
-/* One that waited in a backlog becomes that shard's. False: there may be no more sockets. */
-bool tina__net_slot_accept(tina__net *net, uint32_t index, uint32_t shard);
-/* That number is a socket that somebody has. */
-static inline bool tina__net_slot_is_open(const tina__net *net, int32_t os_fd)
-{
-    if (os_fd < 0 || (uint32_t)os_fd >= net->slots.fresh)
-        return false;
-    const tina__net_socket *socket = &net->sockets[os_fd];
-    return socket->state != TINA__SOCKET_FREE && socket->shard != TINA__NET_NOBODY;
-}
-
-void tina__net_list_push(tina__net *net, tina__net_list *list, uint32_t listener, uint32_t index);
-void tina__net_list_remove(tina__net *net, tina__net_list *list, uint32_t index);
-
 /* ---- net_port ---- */
 
 /* False: an unknown family. */
@@ -225,6 +205,26 @@ void tina__net_port_hold(tina__net *net, uint32_t index);
 void tina__net_port_release(tina__net *net, uint32_t index);
 /* Who listens there; of several, one by a draw. NONE: nobody. */
 uint32_t tina__net_port_listener(tina__net *net, const tina__net_endpoint *target);
+
+/* ---- net_slot ---- */
+
+/* A free one, open, of that shard (NOBODY: of a backlog's). NONE: the table is full. */
+uint32_t tina__net_slot_take(tina__net *net, uint32_t shard, uint8_t family);
+/* Nothing of it is under way, due or in a list any more. */
+void tina__net_slot_give(tina__net *net, uint32_t index);
+/* One that waited in a backlog becomes that shard's. False: there may be no more sockets. */
+bool tina__net_slot_accept(tina__net *net, uint32_t index, uint32_t shard);
+/* That number is a socket that somebody has. */
+static inline bool tina__net_slot_is_open(const tina__net *net, int32_t os_fd)
+{
+    if (os_fd < 0 || (uint32_t)os_fd >= net->slots.fresh)
+        return false;
+    const tina__net_socket *socket = &net->sockets[os_fd];
+    return socket->state != TINA__SOCKET_FREE && socket->shard != TINA__NET_NOBODY;
+}
+
+void tina__net_list_push(tina__net *net, tina__net_list *list, uint32_t listener, uint32_t index);
+void tina__net_list_remove(tina__net *net, tina__net_list *list, uint32_t index);
 
 /* ---- net_pipe: of the bytes on their way to a socket ---- */
 

@@ -75,7 +75,7 @@ void tina__net_pipe_put(tina__net *net, uint32_t to, const uint8_t *data, uint32
         return;
     }
     socket->coming += size;
-    add_piece(socket, size, net->now_ns + delay_ns);
+    add_piece(socket, size, tina__add_saturating(net->now_ns, delay_ns));
     set_due(net, to);
 }
 
@@ -88,7 +88,7 @@ void tina__net_pipe_end(tina__net *net, uint32_t to, uint64_t delay_ns)
         return;
     }
     socket->is_end_coming = true;
-    socket->end_due_ns = tina__max_u64(net->now_ns + delay_ns, last_due_ns(socket));
+    socket->end_due_ns = tina__max_u64(tina__add_saturating(net->now_ns, delay_ns), last_due_ns(socket));
     set_due(net, to);
 }
 

@@ -77,7 +77,8 @@ tina__io_completion *tina__net_request_finish(tina__net *net, uint32_t index, ui
     tina__io_completion *late = &net->late[2 * index + half];
     *late = tina__net_completion(self->token, status, os_error);
     self->state = TINA__HALF_LATE;
-    tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half), net->now_ns + delay_ns);
+    tina__due_set(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half),
+                  tina__add_saturating(net->now_ns, delay_ns));
     return late;
 }
 

@@ -126,7 +126,7 @@ static void send_reset(tina__net *net, uint32_t to, uint32_t by_shard, uint64_t 
     uint32_t thing = tina__net_thing_of(to, TINA__DUE_RESET);
     if (tina__net_at(net, to)->state != TINA__SOCKET_CONNECTED || tina__due_is_set(&net->due, thing))
         return;
-    uint64_t due_ns = tina__max_u64(net->now_ns + tina__net_delay(net, by_shard), after_ns);
+    uint64_t due_ns = tina__max_u64(tina__add_saturating(net->now_ns, tina__net_delay(net, by_shard)), after_ns);
     if (due_ns <= net->now_ns)
         suffer_reset(net, to);
     else

@@ -11,8 +11,8 @@ bool tina__quiet_is_busy(const tina__world *world);
 uint64_t tina__quiet_next_ns(const tina__world *world);
 
 /*
- * Nobody has anything to do, and nothing is on its way but timers that repeat.
- * Otherwise why says what is, in at most size bytes.
+ * After a round: nobody has anything left to do, and nothing is on its way but
+ * timers that repeat. Otherwise why says what is, in at most size bytes.
  */
 bool tina__quiet_is_healthy(const tina__world *world, char *why, size_t size);
 

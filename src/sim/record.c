@@ -101,6 +101,10 @@ static void print_event(tina__record *record, uint8_t shard, const tina__event *
     if (tina__event_kind_of(event) == TINA__EVENT_FAULT)
         shown.value = 0; /* two machines' words are to be the same */
     tina__event_format(&shown, shard, record->type_names, record->type_count, text, sizeof text);
+    for (char *byte = text; *byte != '\0'; byte++) {
+        if ((unsigned char)*byte < ' ')
+            *byte = '?'; /* of a type's name: an event is a line */
+    }
     print_time(record, now_ns);
     tina__file_print(record->events, "shard %u: %s\n", shard, text);
 }
@@ -117,17 +121,16 @@ static void show(tina__record *record, uint8_t shard, const tina__event *event, 
 
 void tina__record_take(tina__record *record, const tina__shard *shard, uint64_t now_ns)
 {
-    const tina__trace *trace = shard->p.trace;
+    tina__trace *trace = shard->p.trace;
     uint64_t first = record->taken[shard->id];
-    uint64_t held = (uint64_t)trace->mask + 1;
+    tina__assert(trace->written - first <= (uint64_t)trace->mask + 1);
     record->taken[shard->id] = trace->written;
-    /* A tick that has written over its own beginning is hashed by how much that was. */
-    uint64_t from = trace->written - first > held ? trace->written - held : first;
-    if (from == trace->written)
+    trace->full_at = trace->written + trace->mask + 1;
+    if (first == trace->written)
         return;
     bool is_shown = record->events != NULL || record->timeline != NULL;
-    uint64_t hash = mixed(record->hash, shard->id, now_ns, from - first);
-    for (uint64_t number = from; number < trace->written; number++) {
+    uint64_t hash = mixed(record->hash, shard->id, now_ns, 0);
+    for (uint64_t number = first; number < trace->written; number++) {
         const tina__event *event = &trace->events[number & trace->mask];
         hash = with_event(hash, event);
         if (is_shown)

@@ -29,7 +29,7 @@ tina_status tina__record_open(tina__record *record, const tina_sim_config *confi
 /* TINA_OK; TINA_DISK_FULL, TINA_SYSTEM_ERROR: a file is not whole. */
 tina_status tina__record_close(tina__record *record, const char **path, int *os_error);
 
-/* What the shard has recorded since the last time. */
+/* What the shard has recorded since the last time. Sees to it that it is called again before anything is written over. */
 void tina__record_take(tina__record *record, const tina__shard *shard, uint64_t now_ns);
 
 /* What the made world did to a shard: a fault of some kind. */

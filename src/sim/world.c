@@ -2,6 +2,7 @@
 
 #include "core/fault.h"
 #include "core/stats.h"
+#include "os/os.h"
 #include "sim/chaos.h"
 #include "sim/ledger.h"
 #include "sim/quiet.h"
@@ -14,15 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARD_COUNT   2 /* by default: the least that shows what is between shards */
-#define TICKS_MAX     1000000
-#define CHECK_EVERY   100
-#define START_NS      1000000000u /* when the made clock begins; its 0 means none */
-#define PAGE_SIZE     4096        /* of the plan: the same on every machine */
-#define WINDOW_SIZE   16384       /* of a made connection, by default */
-#define EVENTS_MIN    1024        /* of a shard's flight recorder, besides what its budgets can cause in a tick */
-#define EVENTS_MAX    (1u << 18)
-#define EVENTS_A_TURN 4 /* that a handler call leaves, mostly */
+#define SHARD_COUNT 2 /* by default: the least that shows what is between shards */
+#define TICKS_MAX   1000000
+#define CHECK_EVERY 100
+#define START_NS    1000000000u      /* when the made clock begins; its 0 means none */
+#define LAST_NS     (UINT64_MAX / 2) /* what is due later never comes: the clock must not wrap */
+#define WINDOW_SIZE 16384            /* of a made connection */
 
 /* ---- Trouble ---------------------------------------------------------------------------- */
 
@@ -51,15 +49,6 @@ static tina_status no_memory(tina_error *error)
 
 /* ---- Making: the spec ------------------------------------------------------------------- */
 
-static uint32_t events_in_a_tick(const tina_system_spec *spec)
-{
-    uint64_t turns = 0;
-    for (size_t i = 0; i < spec->type_count; i++)
-        turns += 256u * (spec->types[i].weight == 0 ? 1u : spec->types[i].weight);
-    uint64_t events = tina__max_u64(turns * EVENTS_A_TURN + EVENTS_MIN, spec->trace_count);
-    return (uint32_t)tina__min_u64(events, EVENTS_MAX);
-}
-
 /* Where a default would come from the machine, it is ours. */
 static tina_status take_spec(tina__world *world, const tina_system_spec *spec)
 {
@@ -67,7 +56,6 @@ static tina_status take_spec(tina__world *world, const tina_system_spec *spec)
     if (own.shard_count == 0)
         own.shard_count = SHARD_COUNT;
     own.backend = TINA_BACKEND_SIM;
-    own.trace_count = events_in_a_tick(spec);
     if (tina__spec_copy(&own, sizeof own, &world->spec) != TINA_OK)
         return TINA_POOL_EXHAUSTED;
     world->shard_count = (uint32_t)own.shard_count;
@@ -82,7 +70,6 @@ static void take_config(tina__world *world, const tina_sim_config *config)
         world->config.ticks_max = TICKS_MAX;
     if (config->check_every == 0)
         world->config.check_every = CHECK_EVERY;
-    world->faults.rates = config->faults;
     world->next_check = world->config.check_every;
     world->start_ns = world->now_ns = START_NS;
 }
@@ -127,7 +114,7 @@ static tina_status allocate(tina__world *world)
 static tina_status open_mappings(tina__world *world, tina_error *error)
 {
     for (uint32_t i = 0; i < world->shard_count; i++) {
-        if (!tina__plan_make(world->spec, i, world->shard_count, PAGE_SIZE, &world->plans[i])) {
+        if (!tina__plan_make(world->spec, i, world->shard_count, tina__os_page_size(), &world->plans[i])) {
             tina__error_set(error, TINA_INVALID, 0, "types", "shard %u does not fit into an address space", i);
             return TINA_INVALID;
         }
@@ -229,12 +216,23 @@ static tina_status make_lives(tina__world *world, uint32_t index)
     return TINA_OK;
 }
 
+/* In the middle of a tick that has more events than the recorder holds. */
+static void take_early(void *user)
+{
+    const tina__world_shard *ours = user;
+    tina__record_take(&ours->world->record, ours->shard, ours->world->now_ns);
+}
+
 static tina_status make_shard(tina__world *world, uint32_t index)
 {
     tina__build build = build_of(world, index, first_seed(world, index));
     tina__world_shard *ours = &world->shards[index];
     ours->shard = world->shard_list[index] = tina__build_shard(&build);
-    ours->shard->p.trace->is_detailed = true;
+    tina__trace *trace = ours->shard->p.trace;
+    trace->is_detailed = true;
+    trace->on_full = take_early;
+    trace->user = ours;
+    ours->world = world;
     tina__guard *guard = &world->publics[index].guard;
     guard->is_fatal = tina__fault_is_fatal;
     guard->user = ours->shard;
@@ -269,7 +267,7 @@ static tina_status set_trap(tina__world *world, tina_error *error)
     tina_status status = tina__trap_install(&os_error);
     world->has_trap = status == TINA_OK;
     if (status == TINA_OK)
-        status = tina__trap_enter(&world->publics[0].guard, &os_error);
+        status = tina__trap_enter(&world->guard, &os_error);
     world->is_trapped = status == TINA_OK;
     if (status != TINA_OK)
         tina__error_set(error, status, os_error, "signals", "the system refuses handlers for faults, or a stack for them");
@@ -302,9 +300,10 @@ static tina_status make(tina__world *world, const tina_system_spec *spec, const 
     status = set_trap(world, error);
     if (status != TINA_OK)
         return status;
-    if (make_shards(world) != TINA_OK)
-        return no_memory(error);
-    return open_record(world, error);
+    status = open_record(world, error);
+    if (status != TINA_OK)
+        return status;
+    return make_shards(world) == TINA_OK ? TINA_OK : no_memory(error);
 }
 
 static void destroy(tina__world *world)
@@ -478,10 +477,33 @@ static void stop(tina__world *world)
 
 static bool is_time(uint64_t at_tick, const tina__world *world) { return at_tick != 0 && world->tick >= at_tick; }
 
+/* One that leaves no round is none. */
+static uint64_t heal_tick(const tina__world *world)
+{
+    return world->config.heal_at_tick < world->config.ticks_max ? world->config.heal_at_tick : 0;
+}
+
+static bool is_everybody_up(const tina__world *world)
+{
+    for (uint32_t i = 0; i < world->shard_count; i++) {
+        if (world->shards[i].shard->state == TINA_SHARD_INIT)
+            return false;
+    }
+    return true;
+}
+
+/* Every shard's tree is up: from here on the world is as bad as it was asked to be. */
+static void begin_chaos(tina__world *world)
+{
+    world->is_booted = true;
+    if (!world->is_healed)
+        world->faults.rates = world->config.faults;
+}
+
 static void run_round(tina__world *world)
 {
     world->tick++;
-    if (!world->is_healed && is_time(world->config.heal_at_tick, world))
+    if (!world->is_healed && is_time(heal_tick(world), world))
         heal(world);
     if (!world->is_stopping && is_time(world->config.stop_at_tick, world))
         stop(world);
@@ -490,6 +512,12 @@ static void run_round(tina__world *world)
     shuffle(world);
     for (uint32_t i = 0; i < world->shard_count && world->violation[0] == '\0'; i++)
         turn(world, world->order[i]);
+    if (!world->is_booted && is_everybody_up(world))
+        begin_chaos(world);
+    if (world->is_healed && !world->was_quiet) {
+        char why[1];
+        world->was_quiet = tina__quiet_is_healthy(world, why, sizeof why);
+    }
 }
 
 /* ---- Checking ------------------------------------------------------------------------------------------- */
@@ -505,6 +533,7 @@ static void check(void *argument)
     for (size_t i = 0; i < world->config.checker_count; i++) {
         snprintf(text, sizeof text, "checker %zu", i);
         if (!world->config.checkers[i](world, world->tick, text, sizeof text, world->config.checker_user)) {
+            text[sizeof text - 1] = '\0';
             violate(world, text);
             return;
         }
@@ -514,9 +543,12 @@ static void check(void *argument)
 static void check_all(tina__world *world)
 {
     tina__fault fault;
+    if (world->is_trapped)
+        tina__trap_use(&world->guard); /* no shard has a say in what becomes of it */
     if (world->violation[0] == '\0' && !tina__trap_run(check, world, &fault))
         violate(world, "a checker faulted");
-    world->next_check = world->tick + world->config.check_every;
+    world->checked = world->tick;
+    world->next_check = tina__add_saturating(world->tick, world->config.check_every);
 }
 
 /* ---- The end ---------------------------------------------------------------------------------------------- */
@@ -530,35 +562,23 @@ static bool has_everybody_ended(const tina__world *world)
     return true;
 }
 
-static bool is_everybody_up(const tina__world *world)
-{
-    for (uint32_t i = 0; i < world->shard_count; i++) {
-        if (world->shards[i].shard->state == TINA_SHARD_INIT)
-            return false;
-    }
-    return true;
-}
-
 /* The round to go to at once, because nothing happens before it; 0: there is none. */
 static uint64_t next_turning_point(const tina__world *world)
 {
     const tina_sim_config *config = &world->config;
     uint64_t next = TINA_NONE_NS;
-    if (!world->is_healed && config->heal_at_tick != 0)
-        next = config->heal_at_tick;
+    if (!world->is_healed && heal_tick(world) != 0)
+        next = heal_tick(world);
     if (!world->is_stopping && config->stop_at_tick != 0)
         next = tina__min_u64(next, config->stop_at_tick);
-    return next < config->ticks_max ? next : 0;
+    return next <= config->ticks_max ? next : 0;
 }
 
 /* Nobody has anything to do now: time jumps. False: nothing will ever happen, *end says which end that is. */
 static bool jump(tina__world *world, tina_sim_end *end)
 {
-    char why[1];
-    if (world->is_healed && !world->was_quiet)
-        world->was_quiet = tina__quiet_is_healthy(world, why, sizeof why);
     uint64_t next_ns = tina__quiet_next_ns(world);
-    if (next_ns != TINA_NONE_NS) {
+    if (next_ns < LAST_NS) {
         world->now_ns = tina__max_u64(world->now_ns + world->round_ns, next_ns);
         return true;
     }
@@ -612,20 +632,28 @@ static void boot(tina__world *world)
     }
 }
 
-static tina_sim_end run(tina__world *world)
+/* In a trap of its own: a truth of the made world's that does not hold is a finding, too. */
+static void run_rounds(void *argument)
 {
-    tina_sim_end end;
+    tina__world *world = argument;
     boot(world);
-    while (go_on(world, &end)) {
+    while (go_on(world, &world->end)) {
         run_round(world);
-        world->is_booted = world->is_booted || is_everybody_up(world);
         if (world->tick >= world->next_check)
             check_all(world);
     }
-    if (end == TINA_SIM_TICKS)
+    if (world->end == TINA_SIM_TICKS)
         look_for_unrest(world);
-    check_all(world);
-    return world->violation[0] == '\0' ? end : TINA_SIM_VIOLATION;
+    if (world->checked != world->tick)
+        check_all(world);
+}
+
+static tina_sim_end run(tina__world *world)
+{
+    tina__fault fault;
+    if (!tina__trap_run(run_rounds, world, &fault))
+        violate(world, "the made world faulted");
+    return world->violation[0] == '\0' ? world->end : TINA_SIM_VIOLATION;
 }
 
 /* ---- The report ---------------------------------------------------------------------------------------------- */

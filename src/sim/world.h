@@ -15,6 +15,7 @@
 
 /* One shard's place in the world. */
 typedef struct tina__world_shard {
+    struct tina_sim *world;
     tina__shard *shard;
     tina__backend *backend;
     void *backend_memory;
@@ -43,10 +44,12 @@ struct tina_sim {           /* what checkers get */
     tina__doorbell helper_bell;
     bool has_trap; /* faults are contained */
     bool is_trapped;
+    tina__guard guard; /* of the thread, while no shard ticks */
 
     uint64_t start_ns, now_ns, round_ns;
     uint64_t tick; /* rounds */
-    uint64_t next_check;
+    uint64_t next_check, checked;
+    tina_sim_end end;
     bool is_booted;
     bool is_healed;
     bool was_quiet; /* once, since it has healed */

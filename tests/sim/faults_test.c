@@ -136,7 +136,7 @@ static void healed_system_fails_no_more(void **state)
         tina_sim_report whole, before;
         assert_int_equal(tina_simulate(&busy.spec, &config, &whole, NULL), TINA_OK);
         assert_string_equal(whole.violation, "");
-        config.ticks_max = 999;
+        config.ticks_max = 999; /* too few to heal in */
         town_init(&busy, 3);
         assert_int_equal(tina_simulate(&busy.spec, &config, &before, NULL), TINA_OK);
         assert_memory_equal(&whole.faults, &before.faults, sizeof whole.faults);

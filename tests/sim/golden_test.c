@@ -17,8 +17,8 @@
 #include "support/town.h"
 
 static const uint64_t golden[] = {
-    0xee4a21d5712d893c, 0x0c9fb2aae5a91032, 0x884846258738eaa5, 0x8d78fe7fcee44c00,
-    0x40ec06f4bb7a95ec, 0xb316de5d69f16c98, 0x6679978bb4ac8754, 0x6c4b33eec5e5c905,
+    0xe3fd9701f2a74674, 0x0c9fb2aae5a91032, 0xfdec424be2bea527, 0x8d78fe7fcee44c00,
+    0xec6c5582c22b7012, 0xb316de5d69f16c98, 0xef3d8703bead3797, 0x6c4b33eec5e5c905,
 };
 #define SEEDS (sizeof golden / sizeof golden[0])
 

@@ -115,6 +115,47 @@ static void connection_reset_ends_the_other_half_too(void **state)
     net_close(&rig);
 }
 
+/* It found data and no buffer; by the time it is told there is a buffer and no data. */
+static void receive_that_starved_is_reset_with_its_connection(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    int client, server;
+    net_pair(&rig, &client, &server);
+    net_assert_size(net_send(&rig, 1, server, bulk, NET_BUFFERS + 1), NET_BUFFERS + 1);
+    rig.keeps_buffers = true;
+    for (int i = 0; i < NET_BUFFERS; i++)
+        net_assert_size(net_receive(&rig, 0, client, 1), 1);
+    net_request *starving = net_prepare(&rig, 0, TINA__IO_RECEIVE, client);
+    net_submit_only(&rig, starving);
+    rig.faults.rates.connection_reset = always;
+    net_request *send = net_prepare(&rig, 0, TINA__IO_SEND, client);
+    send->request.data = bulk;
+    send->request.size = 1;
+    net_submit_only(&rig, send);
+    api->lend(rig.shards[0].backend, 0);
+    api->lend(rig.shards[0].backend, 1);
+    net_collect(&rig);
+    net_assert(send, TINA_RESET, ECONNRESET); /* told once, and to this one */
+    net_assert(starving, TINA_CLOSED, 0);
+    assert_int_equal(starving->completion.buffer, TINA__BUFFER_NONE);
+    /* The same, with nobody else to be told of it first. */
+    rig.faults.rates = (tina_faults){0};
+    net_pair(&rig, &client, &server);
+    net_assert_size(net_send(&rig, 1, server, "x", 1), 1);
+    net_assert_size(net_receive(&rig, 0, client, 1), 1);
+    net_assert_size(net_send(&rig, 1, server, "x", 1), 1);
+    net_assert_size(net_receive(&rig, 0, client, 1), 1);
+    net_assert_size(net_send(&rig, 1, server, "x", 1), 1);
+    starving = net_prepare(&rig, 0, TINA__IO_RECEIVE, client);
+    net_submit_only(&rig, starving);
+    tina__net_stream_break(rig.net, (uint32_t)client, 0);
+    api->lend(rig.shards[0].backend, 0);
+    net_collect(&rig);
+    net_assert(starving, TINA_RESET, ECONNRESET);
+    net_close(&rig);
+}
+
 /* ---- Less at a time -------------------------------------------------------------------------- */
 
 static void short_io_does_less_and_at_least_one_byte(void **state)
@@ -428,6 +469,41 @@ static void connection_reset_loses_what_is_on_its_way(void **state)
     net_close(&rig);
 }
 
+/* For whoever has no world to move the time. */
+static void flush_that_waits_moves_the_time_to_what_is_due(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    int client, server;
+    net_pair(&rig, &client, &server);
+    tina__backend *ours = rig.shards[1].backend;
+    net_request *receive = net_receive(&rig, 1, server, 0);
+    for (uint32_t delay = 2; delay < 5; delay++) {
+        rig.faults.rates.io_delay = rounds(delay, delay);
+        net_request *send = net_send(&rig, 0, client, "abc", 3);
+        net_cancel(&rig, send);
+    }
+    rig.faults.rates.io_delay = rounds(0, 0);
+    api->flush(ours, 0);
+    assert_false(tina__net_has_news(ours));
+    api->flush(ours, NET_ROUND_NS); /* it waits as long as it may */
+    assert_true(rig.net->now_ns == NET_START_NS + NET_ROUND_NS);
+    assert_false(tina__net_has_news(ours));
+    api->flush(ours, NET_ROUND_NS); /* and what is due by then is there */
+    assert_true(tina__net_has_news(ours));
+    net_collect(&rig);
+    net_assert_text(receive, "abc");
+    receive = net_receive(&rig, 1, server, 0);
+    api->flush(ours, TINA_NONE_NS); /* no longer than it needs */
+    assert_true(rig.net->now_ns == NET_START_NS + 3 * NET_ROUND_NS);
+    net_collect(&rig);
+    net_assert_text(receive, "abc");
+    api->flush(rig.shards[2].backend, TINA_NONE_NS); /* what comes is another's, and then nothing does */
+    assert_true(rig.net->now_ns == NET_START_NS + 4 * NET_ROUND_NS);
+    net_collect(&rig);
+    net_close(&rig);
+}
+
 /* ---- Healing ------------------------------------------------------------------------------------- */
 
 static void rates_that_become_zero_leave_only_what_is_under_way(void **state)
@@ -507,6 +583,7 @@ int main(void)
         cmocka_unit_test(connection_reset_breaks_it_for_both_ends),
         cmocka_unit_test(connection_reset_strikes_no_listener_and_no_attempt),
         cmocka_unit_test(connection_reset_ends_the_other_half_too),
+        cmocka_unit_test(receive_that_starved_is_reset_with_its_connection),
         cmocka_unit_test(short_io_does_less_and_at_least_one_byte),
         cmocka_unit_test(io_delay_makes_a_connection_take_its_time),
         cmocka_unit_test(io_delay_lets_bytes_be_on_their_way),
@@ -518,6 +595,7 @@ int main(void)
         cmocka_unit_test(reset_that_is_due_with_the_last_bytes_comes_behind_them),
         cmocka_unit_test(receive_on_an_attempt_that_is_refused_fails),
         cmocka_unit_test(connection_reset_loses_what_is_on_its_way),
+        cmocka_unit_test(flush_that_waits_moves_the_time_to_what_is_due),
         cmocka_unit_test(rates_that_become_zero_leave_only_what_is_under_way),
         cmocka_unit_test(without_faults_nothing_is_drawn),
         cmocka_unit_test(dice_of_one_kind_do_not_shift_anothers),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <tina/tina.h>
 
@@ -118,6 +119,24 @@ static void run_that_waits_for_a_timer_is_not_quiet(void **state)
     assert_true(one.report.now_ns >= HOUR);
 }
 
+static tina_effect wait_for_the_end_of_time(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self;
+    (void)args;
+    (void)args_size;
+    return tina_timer_start(ctx, UINT64_MAX - 2 * S, TINA_TAG_TIMER, NULL) == TINA_OK ? tina_receive() : tina_crash(1);
+}
+
+static void timer_beyond_all_time_never_comes(void **state)
+{
+    (void)state;
+    scene patient;
+    scene_init(&patient, wait_for_the_end_of_time, count_timers);
+    assert_int_equal(scene_run(&patient), TINA_SIM_QUIET);
+    assert_int_equal(patient.count, 0);
+    assert_true(patient.report.now_ns < S);
+}
+
 static void run_in_which_nothing_will_ever_happen_ends(void **state)
 {
     (void)state;
@@ -158,6 +177,16 @@ static void stop_of_an_idle_run_comes_at_its_round(void **state)
     idle.config.stop_at_tick = 500;
     assert_int_equal(scene_run(&idle), TINA_SIM_STOPPED);
     assert_in_range(idle.report.ticks, 500, 510);
+}
+
+static void stop_at_the_last_round_comes(void **state)
+{
+    (void)state;
+    scene idle;
+    scene_init(&idle, just_receive, until_shutdown);
+    idle.config.stop_at_tick = idle.config.ticks_max;
+    scene_run(&idle);
+    assert_int_equal(idle.report.ticks, idle.config.ticks_max);
 }
 
 static tina_effect stop_everything(void *self, const tina_message *message, tina_ctx *ctx)
@@ -216,6 +245,33 @@ static void healed_run_whose_timers_only_repeat_is_quiet(void **state)
     assert_string_equal(beating.report.violation, "");
 }
 
+static tina_effect every_round(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self;
+    (void)args;
+    (void)args_size;
+    return tina_timer_repeat(ctx, MS, TINA_TAG_TIMER, NULL) == TINA_OK ? tina_receive() : tina_crash(1);
+}
+
+static void healed_run_with_a_timer_for_every_round_is_quiet(void **state)
+{
+    (void)state;
+    scene beating;
+    scene_init(&beating, every_round, until_shutdown);
+    beating.config.heal_at_tick = 500;
+    assert_int_equal(scene_run(&beating), TINA_SIM_TICKS);
+    assert_string_equal(beating.report.violation, "");
+}
+
+static void healing_that_leaves_no_round_demands_nothing(void **state)
+{
+    (void)state;
+    scene restless;
+    scene_init(&restless, begin_to_yield, never_rest);
+    restless.config.heal_at_tick = restless.config.ticks_max;
+    assert_int_equal(scene_run(&restless), TINA_SIM_TICKS);
+}
+
 static void healed_run_brings_quarantined_shards_back(void **state)
 {
     (void)state;
@@ -260,7 +316,7 @@ static void checkers_see_who_lives(void **state)
     looked.config.check_every = 10;
     assert_int_equal(scene_run(&looked), TINA_SIM_TICKS);
     assert_non_null(looked.found);
-    assert_int_equal(looked.count, 101);
+    assert_int_equal(looked.count, 100);
 }
 
 static bool object(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
@@ -305,6 +361,49 @@ static void checker_that_faults_is_a_violation(void **state)
     looked.config.checker_user = (void *)(uintptr_t)64;
     assert_int_equal(scene_run(&looked), TINA_SIM_VIOLATION);
     assert_string_equal(looked.report.violation, "a checker faulted");
+}
+
+static bool give_up(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
+{
+    (void)sim;
+    (void)tick;
+    (void)why;
+    (void)why_size;
+    (void)user;
+    abort();
+}
+
+static void checker_that_aborts_is_a_violation(void **state)
+{
+    (void)state;
+    static const tina_checker_fn aborting[] = {give_up};
+    scene looked;
+    scene_init(&looked, begin_to_yield, never_rest);
+    looked.config.checkers = aborting;
+    looked.config.checker_count = 1;
+    assert_int_equal(scene_run(&looked), TINA_SIM_VIOLATION);
+    assert_string_equal(looked.report.violation, "a checker faulted");
+}
+
+static bool fill_up(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
+{
+    (void)sim;
+    (void)tick;
+    (void)user;
+    memset(why, 'x', why_size);
+    return false;
+}
+
+static void checker_that_fills_its_text_is_cut(void **state)
+{
+    (void)state;
+    static const tina_checker_fn filling[] = {fill_up};
+    scene looked;
+    scene_init(&looked, begin_to_yield, never_rest);
+    looked.config.checkers = filling;
+    looked.config.checker_count = 1;
+    assert_int_equal(scene_run(&looked), TINA_SIM_VIOLATION);
+    assert_int_equal(strlen(looked.report.violation), sizeof looked.report.violation - 1);
 }
 
 /* ---- What a config must be ------------------------------------------------------------------------------ */
@@ -383,6 +482,108 @@ static void simulation_within_a_handler_is_refused(void **state)
     scene_init(&outer, set_one_timer, simulate_within);
     scene_run(&outer);
     assert_int_equal(outer.count, 1 + TINA_BUSY);
+}
+
+static void simulate_from_a_line(void *user, int shard, tina_level level, const char *line, size_t length)
+{
+    (void)shard;
+    (void)level;
+    (void)line;
+    (void)length;
+    scene *ours = user;
+    tina_sim_config config = {.ticks_max = 1};
+    ours->count = 1 + (uint64_t)tina_simulate(&ours->spec, &config, NULL, NULL);
+}
+
+static tina_effect say_something(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    (void)message;
+    tina_log(ctx, TINA_LOG_INFO, "something");
+    return tina_receive();
+}
+
+static void simulation_within_a_log_sink_is_refused(void **state)
+{
+    (void)state;
+    scene outer;
+    scene_init(&outer, set_one_timer, say_something);
+    outer.spec.log_sink = simulate_from_a_line;
+    outer.spec.log_user = &outer;
+    scene_run(&outer);
+    assert_int_equal(outer.count, 1 + TINA_BUSY);
+}
+
+/* ---- Booting ------------------------------------------------------------------------------------------------ */
+
+static tina_effect need_a_connection(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag != TINA_IO_CONNECT)
+        return tina_receive();
+    scene *ours = tina_user(ctx);
+    ours->count = 1 + message->io.status;
+    return tina_receive();
+}
+
+static tina_effect connect_at_once(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self;
+    (void)args;
+    (void)args_size;
+    tina_fd fd;
+    tina_address nobody = tina_ipv4(127, 0, 0, 1, 1);
+    if (tina_socket(ctx, TINA_IPV4, TINA_STREAM, &fd) != TINA_OK)
+        return tina_crash(1);
+    return tina_io_connect(ctx, fd, &nobody, 0);
+}
+
+static void faults_do_not_strike_before_every_tree_is_up(void **state)
+{
+    (void)state;
+    scene booting;
+    scene_init(&booting, connect_at_once, need_a_connection);
+    booting.config.faults.io_error = (tina_ratio){1, 1};
+    booting.config.faults.init_crash = (tina_ratio){1, 1};
+    scene_run(&booting);
+    assert_int_equal(booting.count, 1 + TINA_REFUSED);
+    assert_int_equal(booting.report.faults.io_error, 0);
+    assert_int_equal(booting.report.faults.init_crash, 0);
+}
+
+/* ---- The hash ------------------------------------------------------------------------------------------------- */
+
+#define SENDS 4000 /* more than a flight recorder holds */
+
+static tina_effect send_to_nobody(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    scene *ours = tina_user(ctx);
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    for (uint32_t i = 0; i < SENDS; i++) {
+        tina_tag tag = i < ours->last_ns ? TINA_TAG_USER + 1 : TINA_TAG_USER;
+        ours->count += tina_send(ctx, tina_named(0, 77), tag, NULL, 0) == TINA_STALE_HANDLE;
+    }
+    return tina_receive();
+}
+
+static void hash_sees_every_event_of_a_tick_however_many(void **state)
+{
+    (void)state;
+    uint64_t hashes[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        scene loud;
+        scene_init(&loud, set_one_timer, send_to_nobody);
+        loud.spec.trace_count = 64;
+        loud.last_ns = i; /* the very first is another */
+        scene_run(&loud);
+        assert_int_equal(loud.count, SENDS);
+        hashes[i] = loud.report.trace_hash;
+    }
+    assert_true(hashes[0] != hashes[1]);
 }
 
 /* ---- Isolates that fault ---------------------------------------------------------------------------------- */
@@ -488,6 +689,15 @@ int main(void)
         cmocka_unit_test(time_jumps_where_nobody_has_anything_to_do),
         cmocka_unit_test(run_that_waits_for_a_timer_is_not_quiet),
         cmocka_unit_test(run_in_which_nothing_will_ever_happen_ends),
+        cmocka_unit_test(timer_beyond_all_time_never_comes),
+        cmocka_unit_test(stop_at_the_last_round_comes),
+        cmocka_unit_test(healed_run_with_a_timer_for_every_round_is_quiet),
+        cmocka_unit_test(healing_that_leaves_no_round_demands_nothing),
+        cmocka_unit_test(checker_that_aborts_is_a_violation),
+        cmocka_unit_test(checker_that_fills_its_text_is_cut),
+        cmocka_unit_test(simulation_within_a_log_sink_is_refused),
+        cmocka_unit_test(faults_do_not_strike_before_every_tree_is_up),
+        cmocka_unit_test(hash_sees_every_event_of_a_tick_however_many),
         cmocka_unit_test(stop_at_a_round_drains_everybody_and_leaves_nothing),
         cmocka_unit_test(stop_of_an_idle_run_comes_at_its_round),
         cmocka_unit_test(stop_from_a_handler_ends_the_run),
