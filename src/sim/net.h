@@ -81,6 +81,10 @@ typedef struct tina__net_holdings {
 } tina__net_holdings;
 void tina__net_read_holdings(const tina__backend *backend, tina__net_holdings *holdings);
 
+/* What each shard's backend has completed and not handed over yet: late ones, and those that were not collected. O(n). */
+typedef void (*tina__net_look_fn)(void *user, uint32_t shard, const tina__io_completion *completion);
+void tina__net_look_at_completions(const tina__net *net, tina__net_look_fn look, void *user);
+
 /* NULL, or which truth about the net's own lists does not hold. O(n). */
 const char *tina__net_broken(const tina__net *net);
 

@@ -250,6 +250,28 @@ static const char *check_whole(const tina__net *net, const census *seen)
     return first_broken(truths, sizeof truths / sizeof truths[0]);
 }
 
+static void look_at_late(const tina__net *net, uint32_t index, tina__net_look_fn look, void *user)
+{
+    for (uint32_t which = TINA__NET_READS; which <= TINA__NET_WRITES; which++) {
+        const tina__net_half *half = &net->sockets[index].halves[which];
+        if (half->state == TINA__HALF_LATE)
+            look(user, half->shard, &net->late[2 * index + which]);
+    }
+}
+
+void tina__net_look_at_completions(const tina__net *net, tina__net_look_fn look, void *user)
+{
+    for (uint32_t shard = 0; shard < net->config.shard_count; shard++) {
+        const tina__backend *backend = net->shards[shard].backend;
+        for (uint32_t i = 0; backend != NULL && i < backend->news_count; i++)
+            look(user, shard, &backend->news[(backend->news_first + i) % backend->op_count].completion);
+    }
+    for (uint32_t i = 0; i < net->slots.fresh; i++) {
+        if (net->sockets[i].state != TINA__SOCKET_FREE)
+            look_at_late(net, i, look, user);
+    }
+}
+
 const char *tina__net_broken(const tina__net *net)
 {
     census seen = {0};
