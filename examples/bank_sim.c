@@ -353,7 +353,7 @@ static bool check_money(const tina_sim *sim, uint64_t tick, char *why, size_t wh
     return total == total_at_first;
 }
 
-/* What is on each account is what its clients were told, and as far as their open orders are done, those. */
+/* What is on each account is what its clients were told, and as far as their open orders are done, those; and no debt. */
 static bool check_books(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
 {
     (void)sim, (void)tick;
@@ -370,7 +370,7 @@ static bool check_books(const tina_sim *sim, uint64_t tick, char *why, size_t wh
                 told += of->order.amount;
         }
         snprintf(why, why_size, "account %u has %" PRId64 ", and its clients were told %" PRId64, i, record->balance, told);
-        if (record->balance != told)
+        if (record->balance != told || told < 0)
             return false;
     }
     return true;
@@ -428,7 +428,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
         [TYPE_CLIENT] = {.name = "client", .init = client_init, .handler = client_handle, .size = sizeof(client)},
         [TYPE_REFEREE] = {.name = "referee", .init = referee_init, .handler = referee_handle, .size = 1},
     };
-    static const tina_checker_fn checkers[] = {check_money, check_books, tripwire_check};
+    static const tina_checker_fn checkers[] = {tripwire_check, check_money, check_books};
     static bank_state bank;
     spec->shard_count = draw(&seed, 1, SHARDS_MAX);
     open_bank(&bank, (uint32_t)spec->shard_count, &seed);

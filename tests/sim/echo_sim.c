@@ -5,7 +5,8 @@
  * begin again with another. Server and provers are in one spec, on one or more shards.
  *
  * What the checkers demand: no byte is wrong, and when all provers have closed their
- * last connection for good, the server has no isolate for any.
+ * last connection for good, the server has no isolate for any. What healing demands:
+ * that each prover has a whole record back from a server that nothing disturbs.
  */
 int tcp_echo_main(int argc, char **argv);
 #define main tcp_echo_main
@@ -19,8 +20,8 @@ enum { TAG_SETTLED = TAG_TIME_TO_ASK + 1 };
 
 #define MILLISECOND_NS 1000000ull
 #define PATIENCE_NS    (500 * MILLISECOND_NS)
-#define OPEN_NS        (14 * SECOND_NS) /* until when a prover begins records: 14,000 rounds, before everything heals */
-#define SETTLE_NS      (10 * SECOND_NS) /* by then the server knows of every end */
+#define OPEN_NS        (14 * SECOND_NS)   /* until when a prover begins records: 14,000 rounds, before everything heals */
+#define SETTLE_NS      (1000 * SECOND_NS) /* by then a slow server has accepted, and seen the end of, all who did not wait */
 
 /* What outlives a prover. One writer, the prover. */
 typedef struct proof {
@@ -28,6 +29,7 @@ typedef struct proof {
     uint32_t number; /* of the record that is under way */
     uint32_t wrong_at;
     bool is_wrong, is_settled;
+    bool is_served; /* a record that it began when it was about to close came back whole */
 } proof;
 
 /* The spec's user pointer, to the example's own isolates their settings. */
@@ -44,7 +46,7 @@ typedef struct prover {
     tina_fd fd;
     uint32_t index;
     uint32_t size, echoed_size;
-    bool is_sending;
+    bool is_sending, is_last;
     uint8_t record[RECORD_MAX]; /* sent from here, so unchanged until the send is over */
 } prover;
 
@@ -54,7 +56,9 @@ static proof *proof_of(const prover *me, const tina_ctx *ctx)
     return &run->proofs[me->index];
 }
 
-static bool has_more(const prover *me, const tina_ctx *ctx) { return tina_now(ctx) < proof_of(me, ctx)->closing_ns; }
+static bool is_closing(const prover *me, const tina_ctx *ctx) { return tina_now(ctx) >= proof_of(me, ctx)->closing_ns; }
+
+static bool has_more(const prover *me, const tina_ctx *ctx) { return !is_closing(me, ctx) || !proof_of(me, ctx)->is_served; }
 
 static tina_effect prover_wait(uint64_t delay_ns, tina_tag tag, tina_ctx *ctx)
 {
@@ -116,6 +120,7 @@ static tina_effect prover_send(prover *me, tina_ctx *ctx)
     uint32_t number = proof_of(me, ctx)->number;
     me->size = 1 + (uint32_t)(tina_random(ctx) % run->record_max);
     me->echoed_size = 0;
+    me->is_last = is_closing(me, ctx);
     for (uint32_t i = 0; i < me->size; i++)
         me->record[i] = (uint8_t)((number * 31 + me->index * 7 + i) * 2654435761u >> 24);
     tina_op send = {.kind = TINA_IO_SEND, .fd = me->fd, .data = me->record, .size = me->size, .timeout_ns = PATIENCE_NS};
@@ -130,6 +135,8 @@ static tina_effect prover_next(prover *me, tina_ctx *ctx)
     if (me->is_sending || me->echoed_size < me->size)
         return tina_receive();
     proof_of(me, ctx)->number++;
+    proof_of(me, ctx)->is_served |= me->is_last;
+    tina_reached(ctx, "a record is proven");
     if (!has_more(me, ctx))
         return prover_close(me, ctx);
     return prover_wait(tina_random(ctx) % (run->pause_ns + 1), TINA_TAG_TIMER, ctx);
@@ -189,7 +196,7 @@ static tina_effect referee_look(tina_ctx *ctx)
     const echo_run *run = tina_user(ctx);
     for (uint32_t i = 0; i < run->settings.shards * run->provers_per_shard; i++) {
         if (!run->proofs[i].is_settled)
-            return prover_wait(SECOND_NS, TINA_TAG_TIMER, ctx);
+            return prover_wait(SETTLE_NS / 100, TINA_TAG_TIMER, ctx);
     }
     return tina_receive();
 }
