@@ -160,11 +160,25 @@ TINA_API void tina_reached(tina_ctx *ctx, const char *name);
 TINA_API const void *tina_sim_isolate(const tina_sim *sim, uint8_t shard, uint8_t type, uint32_t slot, tina_handle *handle);
 
 #ifndef __cplusplus
-/* Each call in the program's text leaves its name where sim_main.h finds it, whether it is ever reached or not. */
+/*
+ * Each call in the program's text leaves its name where sim_main.h finds it, whether it
+ * is ever reached or not. Not counted: calls in C++, and names that are anything else
+ * than one literal without escapes (how many those are is said).
+ */
+#ifdef __has_attribute
+#define TINA__HAS_RETAIN __has_attribute(retain)
+#else
+#define TINA__HAS_RETAIN 0
+#endif
+#if TINA__HAS_RETAIN /* a linker that drops what nobody refers to keeps them */
+#define TINA__POINT_KEPT __attribute__((section("tina_points"), used, retain))
+#else
+#define TINA__POINT_KEPT __attribute__((section("tina_points"), used))
+#endif
 #define TINA__POINT_TEXT(name) #name
 #define tina_reached(ctx, name)                                                                                             \
     do {                                                                                                                    \
-        static const char tina__point[] __attribute__((section("tina_points"), used)) = TINA__POINT_TEXT(name);             \
+        static const char tina__point[] TINA__POINT_KEPT = TINA__POINT_TEXT(name);                                          \
         (void)tina__point;                                                                                                  \
         (tina_reached)(ctx, name);                                                                                          \
     } while (0)

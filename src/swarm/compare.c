@@ -1,20 +1,17 @@
 #include "swarm/compare.h"
 
-#include "base/assert.h"
+#include "swarm/process.h"
 #include "swarm/pulse.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { POLL_MS = 100, PIECE = 4096 };
 
 typedef struct side {
-    pid_t process; /* 0: none */
+    pid_t process; /* 0 or less: none, or it has ended */
     int fd;        /* -1: none */
     tina__outcome *outcome;
     tina__pulse pulse;
@@ -31,6 +28,7 @@ static _Noreturn void be_the_process(const tina__subject *subject, const tina__c
     snprintf(path, sizeof path, "/dev/fd/%d", fd);
     run.events_path = path;
     run.trace_path = NULL;
+    run.is_alone = false;
     run.is_once = !run.writes_second;
     tina__run(subject, &run, outcome);
     fflush(NULL);
@@ -39,41 +37,44 @@ static _Noreturn void be_the_process(const tina__subject *subject, const tina__c
 
 static bool begin(side *to, const tina__subject *subject, const tina__case *what)
 {
-    int events[2];
-    if (pipe(events) != 0)
-        return false;
-    to->fd = events[0];
-    fflush(NULL);
-    to->process = fork();
-    if (to->process == 0) {
-        close(events[0]);
-        be_the_process(subject, what, events[1], to->outcome);
-    }
-    close(events[1]);
-    return to->process > 0;
+    tina__process process = tina__process_begin();
+    if (process.id == 0)
+        be_the_process(subject, what, process.fd, to->outcome);
+    to->process = process.id;
+    to->fd = process.fd;
+    return process.id > 0;
 }
 
 static void end(side *at)
 {
-    if (at->process > 0) {
-        kill(at->process, SIGKILL);
-        while (waitpid(at->process, NULL, 0) < 0 && errno == EINTR)
-            continue;
-    }
+    int status;
+    if (at->process > 0)
+        tina__process_end(at->process, &status);
     if (at->fd >= 0)
         close(at->fd);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------- */
 
+/* What it has written by its end is still to be read. */
+static bool has_ended(side *at)
+{
+    int status;
+    if (at->process > 0 && tina__process_has_ended(at->process, &status))
+        at->process = 0;
+    return at->process <= 0;
+}
+
 /* False: it has ended, or hangs. */
 static bool read_piece(side *from)
 {
     struct pollfd news = {.fd = from->fd, .events = POLLIN};
+    bool was_over = false;
     tina__pulse_begin(&from->pulse); /* until now it may have waited for us */
     while (poll(&news, 1, POLL_MS) <= 0) {
-        if (tina__pulse_is_gone(&from->pulse, from->outcome, from->patience_ns))
+        if (was_over || tina__pulse_is_gone(&from->pulse, from->outcome, from->patience_ns))
             return false;
+        was_over = has_ended(from);
     }
     ssize_t size = read(from->fd, from->piece, PIECE);
     from->size = size > 0 ? (size_t)size : 0;
@@ -105,9 +106,19 @@ static void find(side *first, side *second, tina__difference *difference)
     } while (!difference->is_found && difference->first[0] != '\0');
 }
 
-void tina__compare(const tina__subject *subject, const tina__case *what, uint32_t patience_s, tina__difference *difference)
+/* What was drawn again would begin again, and be read as events of a first run. */
+static tina__case as_drawn(const tina__case *what, const tina__outcome *outcome)
 {
-    tina__case first = *what, second = *what;
+    tina__case given = *what;
+    given.source = TINA__GIVEN;
+    given.knobs = outcome->knobs;
+    return given;
+}
+
+void tina__compare(const tina__subject *subject, const tina__case *what, const tina__outcome *outcome, uint32_t patience_s,
+                   tina__difference *difference)
+{
+    tina__case first = as_drawn(what, outcome), second = first;
     tina__outcome *outcomes = tina__outcomes_open(2);
     *difference = (tina__difference){0};
     if (outcomes == NULL)

@@ -17,7 +17,8 @@ typedef struct tina__difference {
     char second[TINA__EVENT_TEXT];
 } tina__difference;
 
-/* The first run of one process with the second run of another, as in the run that has failed. */
-void tina__compare(const tina__subject *subject, const tina__case *what, uint32_t patience_s, tina__difference *difference);
+/* The first run of one process with the second run of another, with what was drawn when it failed with this outcome. */
+void tina__compare(const tina__subject *subject, const tina__case *what, const tina__outcome *outcome, uint32_t patience_s,
+                   tina__difference *difference);
 
 #endif

@@ -3,6 +3,7 @@
 #include "swarm/crew.h"
 
 #include "base/assert.h"
+#include "swarm/process.h"
 #include "swarm/pulse.h"
 
 #include <errno.h>
@@ -16,8 +17,9 @@
 #include <unistd.h>
 
 enum {
-    LEAD = 4,     /* cases begun beyond those that run, so that a slow one does not hold up the others: times the jobs */
-    POLL_MS = 100 /* between two looks at whether everybody moves */
+    LEAD = 4,      /* cases begun beyond those that run, so that a slow one does not hold up the others: times the jobs */
+    POLL_MS = 100, /* between two looks at whether everybody moves */
+    LEAVING_MS = 1 /* the same, where somebody has let go of its pipe and has not ended yet */
 };
 
 typedef enum berth_state { IDLE, RUNNING, OVER } berth_state;
@@ -27,9 +29,10 @@ typedef struct berth {
     tina__case what;
     berth_state state;
     pid_t process;
-    int news_fd; /* of RUNNING: at its end when the process has ended */
+    int news_fd; /* of RUNNING: at its end when the process has ended, if it has left nobody behind */
     tina__pulse pulse;
-    bool is_lost; /* we have ended it, for it did not move */
+    bool is_silent; /* it was at its end: there is no more to be heard from it */
+    bool is_lost;   /* we have ended it, for it did not move */
 } berth;
 
 struct tina__crew {
@@ -90,28 +93,17 @@ static _Noreturn void be_the_process(tina__crew *crew, uint32_t place)
     _exit(0);
 }
 
-/* What is printed and not written yet would be written by each. */
 static bool begin(tina__crew *crew, uint32_t place)
 {
-    int news[2];
     berth *at = &crew->berths[place];
-    if (pipe(news) != 0)
-        return false;
-    fflush(NULL);
-    at->process = fork();
-    if (at->process == 0) {
-        close(news[0]);
+    tina__process process = tina__process_begin();
+    if (process.id == 0)
         be_the_process(crew, place);
-    }
-    int fork_errno = errno;
-    close(news[1]);
-    if (at->process < 0) {
-        close(news[0]);
-        errno = fork_errno;
+    if (process.id < 0)
         return false;
-    }
     at->state = RUNNING;
-    at->news_fd = news[0];
+    at->process = process.id;
+    at->news_fd = process.fd;
     tina__pulse_begin(&at->pulse);
     crew->running++;
     crew->begun++;
@@ -151,6 +143,7 @@ static bool begin_all(tina__crew *crew, const tina__work *work)
 static void decide(const berth *at, int status, tina__outcome *outcome)
 {
     outcome->text[sizeof outcome->text - 1] = '\0'; /* whoever died may have written anywhere */
+    outcome->second_text[sizeof outcome->second_text - 1] = '\0';
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && outcome->verdict != TINA__UNDECIDED)
         return;
     outcome->report = (tina_sim_report){0};
@@ -158,14 +151,9 @@ static void decide(const berth *at, int status, tina__outcome *outcome)
     outcome->number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void end(tina__crew *crew, uint32_t place)
+static void end(tina__crew *crew, uint32_t place, int status)
 {
     berth *at = &crew->berths[place];
-    int status = 0;
-    pid_t ended;
-    do
-        ended = waitpid(at->process, &status, 0);
-    while (ended < 0 && errno == EINTR);
     close(at->news_fd);
     decide(at, status, &crew->outcomes[place]);
     at->state = OVER;
@@ -188,22 +176,35 @@ static uint32_t list_running(const tina__crew *crew, struct pollfd *news, uint32
         uint32_t place = place_of(crew, number);
         if (crew->berths[place].state != RUNNING)
             continue;
-        news[count] = (struct pollfd){.fd = crew->berths[place].news_fd, .events = POLLIN};
+        const berth *at = &crew->berths[place];
+        news[count] = (struct pollfd){.fd = at->is_silent ? -1 : at->news_fd, .events = POLLIN};
         places[count++] = place;
     }
     tina__assert(count == crew->running);
     return count;
 }
 
+static int patience_of_poll_ms(const struct pollfd *news, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (news[i].fd < 0)
+            return LEAVING_MS;
+    }
+    return POLL_MS;
+}
+
+/* The pipe's end says when to look, and the process alone whether it has ended: either may outlive the other. */
 static void look(tina__crew *crew)
 {
     struct pollfd news[TINA__JOBS_MAX];
     uint32_t places[TINA__JOBS_MAX];
     uint32_t count = list_running(crew, news, places);
-    int ready = poll(news, count, POLL_MS);
+    int status, ready = poll(news, count, patience_of_poll_ms(news, count));
     for (uint32_t i = 0; i < count; i++) {
-        if (ready > 0 && news[i].revents != 0)
-            end(crew, places[i]);
+        berth *at = &crew->berths[places[i]];
+        at->is_silent = at->is_silent || (ready > 0 && news[i].revents != 0);
+        if (tina__process_has_ended(at->process, &status))
+            end(crew, places[i], status);
         else
             look_whether_it_moves(crew, places[i]);
     }
@@ -229,10 +230,11 @@ static void drop_all(tina__crew *crew)
 {
     for (; crew->taken != crew->begun; crew->taken++) {
         uint32_t place = place_of(crew, crew->taken);
+        int status = 0;
         if (crew->berths[place].state != RUNNING)
             continue;
-        kill(crew->berths[place].process, SIGKILL);
-        end(crew, place);
+        tina__process_end(crew->berths[place].process, &status);
+        end(crew, place, status);
     }
 }
 

@@ -6,8 +6,7 @@
  * Cases begin in the order in which they are handed out, and their outcomes are
  * taken in that order: what comes of it does not depend on how many run at once.
  * Outcomes lie in memory shared with the processes; it is all there is between
- * them, besides a pipe each whose end says that a process has ended. Used by one
- * thread.
+ * them, besides a pipe each whose end says that a process ends. Used by one thread.
  */
 #ifndef TINA__SWARM_CREW_H
 #define TINA__SWARM_CREW_H

@@ -42,7 +42,7 @@ static bool read_number(const char **text, uint64_t most, uint64_t *number)
     *number = 0;
     while (is_digit(*at)) {
         uint64_t digit = (uint64_t)(*at++ - '0');
-        if (*number > (most - digit) / 10)
+        if (digit > most || *number > (most - digit) / 10)
             return false;
         *number = *number * 10 + digit;
     }

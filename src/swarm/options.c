@@ -141,12 +141,19 @@ static bool refuse(char *error, size_t error_size, const char *what)
     return false;
 }
 
+static bool is_same(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+
 static bool fits_together(tina__options *options, char *error, size_t error_size)
 {
     if (options->seed_word != NULL && options->seed_word[0] == '\0')
         return refuse(error, error_size, "--seed must not be empty");
     if (options->seeds != 0 && (options->trace_path != NULL || options->events_path != NULL))
         return refuse(error, error_size, "--trace and --events are of one seed: not with --seeds");
+    if (is_same(options->trace_path, options->events_path) || is_same(options->trace_path, options->output_path) ||
+        is_same(options->events_path, options->output_path))
+        return refuse(error, error_size, "--trace, --events and --output must be different files");
+    if (is_same(options->output_path, "none"))
+        return refuse(error, error_size, "--output must not be none: for --faults, that means no faults; ./none is a file");
     if (options->output_path != NULL && !options->shrinks)
         return refuse(error, error_size, "--output is where --shrink writes: not without it");
     return true;

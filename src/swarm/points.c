@@ -23,8 +23,12 @@ static bool is_plain(const char *text, size_t length)
 
 static void add(tina__points *points, const char *text, size_t length)
 {
-    if (!is_plain(text, length))
+    if (length == 0)
         return;
+    if (!is_plain(text, length)) {
+        points->others++;
+        return;
+    }
     points->is_cut = points->is_cut || points->count == TINA__POINTS_MAX;
     if (points->count < TINA__POINTS_MAX)
         points->of[points->count++] = (tina__point){text + 1, (uint32_t)length - 2};

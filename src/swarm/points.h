@@ -18,6 +18,7 @@ typedef struct tina__point {
 
 typedef struct tina__points {
     uint32_t count;
+    uint32_t others;                      /* places with names that are not plain */
     bool is_cut;                          /* there were more than that */
     tina__point of[TINA__POINTS_MAX];     /* in alphabetical order, each once */
     const char *cache[TINA__POINT_CACHE]; /* a name as it was given, by its place in memory */
@@ -28,7 +29,7 @@ typedef struct tina__marks {
     uint64_t words[TINA__POINTS_MAX / 64];
 } tina__marks;
 
-/* texts .. end: NUL-terminated, with zeros between, each the argument as it was written. Only plain "..." are names. */
+/* texts .. end: NUL-terminated, with zeros between, each the argument as it was written. Only plain "..." are names, the others are counted. */
 void tina__points_list(tina__points *points, const char *texts, const char *end);
 
 /* A name that is not in the list is none of ours. */

@@ -103,6 +103,8 @@ static void print_points(FILE *to, const tina__marks *marks, const tina__points 
         fputc('\n', to);
     else if (points->count != 0)
         fprintf(to, "reached: every point of %" PRIu32 "\n", points->count);
+    if (points->others != 0)
+        fprintf(to, "points: and %" PRIu32 " whose names are not plain, which are not counted\n", points->others);
     if (points->is_cut)
         fprintf(to, "points: only the first %d were counted\n", TINA__POINTS_MAX);
 }
@@ -150,8 +152,11 @@ static void print_moment(FILE *to, const tina__outcome *outcome)
 
 static void print_difference(FILE *to, const tina__outcome *outcome, const tina__difference *difference)
 {
+    bool has_same_events = outcome->report.trace_hash == outcome->second_hash;
     fprintf(to, "  hashes: %016" PRIx64 " and %016" PRIx64 "\n", outcome->report.trace_hash, outcome->second_hash);
-    if (difference->is_found) {
+    if (has_same_events && !difference->is_found) {
+        fprintf(to, "  their events are the same, but not what they came to\n");
+    } else if (difference->is_found) {
         const char *over = "(no more events)";
         fprintf(to, "  the first event that differs is line %" PRIu64 " of --events:\n", difference->line);
         fprintf(to, "    first run:  %s\n", difference->first[0] != '\0' ? difference->first : over);
@@ -164,6 +169,14 @@ static void print_difference(FILE *to, const tina__outcome *outcome, const tina_
             "  outlives a run (static variables, files), the order of pointers or of a hash, memory that was never set\n");
 }
 
+static void print_both_ends(FILE *to, const tina__outcome *outcome)
+{
+    if (outcome->text[0] != '\0')
+        fprintf(to, "  the first run ended with: %s\n", outcome->text);
+    if (outcome->second_text[0] != '\0')
+        fprintf(to, "  the second run ended with: %s\n", outcome->second_text);
+}
+
 void tina__failure_print(FILE *to, const tina__options *options, const tina__case *what, const tina__outcome *outcome,
                          const tina__difference *difference, const char *faults_path)
 {
@@ -174,8 +187,8 @@ void tina__failure_print(FILE *to, const tina__options *options, const tina__cas
     print_moment(to, outcome);
     if (difference != NULL)
         print_difference(to, outcome, difference);
-    if (outcome->verdict == TINA__UNREPEATABLE && outcome->text[0] != '\0')
-        fprintf(to, "  the first run ended with: %s\n", outcome->text);
+    if (outcome->verdict == TINA__UNREPEATABLE)
+        print_both_ends(to, outcome);
     fputs("again with:\n", to);
     tina__command_print(to, options, what, faults_path);
 }

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,9 +87,11 @@ static void settle_ticks(const tina__case *what, tina_sim_config *config)
         config->heal_at_tick = config->ticks_max - config->ticks_max / 4;
 }
 
-/* A timeline is that of the first run, and not written over. */
+/* A timeline is that of the first run, and not written over. Files of make's that several would write, none writes. */
 static void settle_paths(const tina__case *what, bool is_second, tina_sim_config *config)
 {
+    if (!what->is_alone)
+        config->trace_path = config->events_path = NULL;
     if (is_second)
         config->trace_path = config->events_path = NULL;
     else if (what->trace_path != NULL)
@@ -114,6 +117,18 @@ static void settle_knobs(const tina__case *what, uint32_t attempt, tina_system_s
     tina__knobs_put(&outcome->knobs, spec, config);
 }
 
+/* Healing that never begins demands nothing. */
+static bool heals_in_time(const tina__case *what, const tina_sim_config *config, tina_error *error)
+{
+    bool is_wanted = what->heals || what->heal_at != 0;
+    if (!is_wanted || config->heal_at_tick < config->ticks_max)
+        return true;
+    snprintf(error->path, sizeof error->path, "heal_at_tick");
+    snprintf(error->message, sizeof error->message, "must be below the %" PRIu64 " rounds of the run, not %" PRIu64,
+             config->ticks_max, config->heal_at_tick);
+    return false;
+}
+
 static tina_status run_attempt(const tina__subject *subject, const tina__case *what, uint32_t attempt,
                                tina__outcome *outcome, tina_sim_report *report, tina_error *error)
 {
@@ -133,6 +148,8 @@ static tina_status run_attempt(const tina__subject *subject, const tina__case *w
     beat(outcome);
     *report = (tina_sim_report){0};
     *error = (tina_error){0};
+    if (!heals_in_time(what, &watch.config, error))
+        return TINA_INVALID;
     return subject->simulate(&spec, &config, report, error);
 }
 
@@ -161,26 +178,49 @@ static void say(tina__outcome *outcome, tina__verdict verdict, int number, const
     outcome->verdict = (uint8_t)verdict;
 }
 
+/* "": it ended well. */
+static void say_end(tina_status status, const tina_sim_report *report, const tina_error *error,
+                    char text[TINA__OUTCOME_TEXT])
+{
+    if (status == TINA_OK)
+        snprintf(text, TINA__OUTCOME_TEXT, "%s", report->end == TINA_SIM_VIOLATION ? report->violation : "");
+    else
+        snprintf(text, TINA__OUTCOME_TEXT, "%s: %s%s%s", tina_status_name(status), error->path,
+                 error->path[0] != '\0' ? ": " : "", error->message);
+}
+
+/* Not what was run is to blame, but what it was to be run with. */
+static bool is_wrong(tina_status status, const tina_error *error)
+{
+    return status == TINA_INVALID || strcmp(error->path, "trace_path") == 0 || strcmp(error->path, "events_path") == 0;
+}
+
 static void judge(tina__outcome *outcome, tina_status status, const tina_error *error)
 {
     char text[TINA__OUTCOME_TEXT];
-    snprintf(text, sizeof text, "%s: %s%s%s", tina_status_name(status), error->path, error->path[0] != '\0' ? ": " : "",
-             error->message);
+    say_end(status, &outcome->report, error, text);
     if (status != TINA_OK)
-        say(outcome, status == TINA_INVALID ? TINA__WRONG : TINA__REFUSED, (int)status, text);
+        say(outcome, is_wrong(status, error) ? TINA__WRONG : TINA__REFUSED, (int)status, text);
     else if (outcome->report.end == TINA_SIM_VIOLATION)
         say(outcome, TINA__VIOLATION, 0, outcome->report.violation);
     else
         say(outcome, TINA__WELL, 0, "");
 }
 
+/* The hash is of events alone: what a checker remembers, it does not show. */
+static bool is_same_run(const tina_sim_report *first, tina_status status, const tina_sim_report *second)
+{
+    return status == TINA_OK && second->trace_hash == first->trace_hash && second->end == first->end &&
+           second->ticks == first->ticks && strcmp(second->violation, first->violation) == 0;
+}
+
 /* Of two runs that differ, it does not matter what they came to. */
-static void judge_second(tina__outcome *outcome, tina__verdict first, tina_status status, const tina_sim_report *second)
+static void judge_second(tina__outcome *outcome, tina__verdict first, tina_status status, const tina_sim_report *second,
+                         const tina_error *error)
 {
     outcome->second_hash = second->trace_hash;
-    if (status != TINA_OK || second->trace_hash != outcome->report.trace_hash)
-        first = TINA__UNREPEATABLE;
-    outcome->verdict = (uint8_t)first;
+    say_end(status, second, error, outcome->second_text);
+    outcome->verdict = (uint8_t)(is_same_run(&outcome->report, status, second) ? first : TINA__UNREPEATABLE);
 }
 
 void tina__run(const tina__subject *subject, const tina__case *what, tina__outcome *outcome)
@@ -197,5 +237,6 @@ void tina__run(const tina__subject *subject, const tina__case *what, tina__outco
         return;
     outcome->is_second = true;
     outcome->verdict = TINA__UNDECIDED;
-    judge_second(outcome, first, run_attempt(subject, what, attempt, outcome, &second, &error), &second);
+    status = run_attempt(subject, what, attempt, outcome, &second, &error);
+    judge_second(outcome, first, status, &second, &error);
 }

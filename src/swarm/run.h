@@ -40,7 +40,8 @@ typedef struct tina__case {
     bool is_once;                         /* no second run */
     bool writes_second;                   /* events_path is the second run's, otherwise the first's */
     tina__knobs knobs;                    /* where they are given */
-    const char *trace_path, *events_path; /* NULL: make's */
+    bool is_alone;                        /* nobody else writes the files that make names: they are written */
+    const char *trace_path, *events_path; /* NULL: make's, or none */
 } tina__case;
 
 typedef enum tina__verdict {
@@ -49,7 +50,8 @@ typedef enum tina__verdict {
     TINA__VIOLATION,    /* of an invariant; text: which */
     TINA__UNREPEATABLE, /* the second run was another */
     TINA__REFUSED,      /* tina_simulate has failed; number: its tina_status; text: why */
-    TINA__WRONG,        /* make's spec or config is TINA_INVALID, or what a file made of it; text: why */
+    TINA__WRONG,        /* what was asked for can't be run; number: its tina_status; text: why: TINA_INVALID: make's spec
+                           or config, or what a file or the options made of it; others: a file that can't be written */
     TINA__SIGNALLED,    /* it died; number: by which signal; text: what its last words were, if any */
     TINA__EXITED,       /* in the middle of a run; number: its status */
     TINA__HANGING,      /* it was ended: nothing moved any more */
@@ -72,6 +74,7 @@ typedef struct tina__outcome {
     tina__bounds bounds[TINA__KNOB_COUNT]; /* what limits of make's spec may be set to; of a wrong spec zeroed */
     tina_sim_report report;                /* of the first run; zeroed where there is none */
     uint64_t second_hash;
+    char second_text[TINA__OUTCOME_TEXT]; /* what the second run ended with; "": well */
     tina__marks marks;
 } tina__outcome;
 

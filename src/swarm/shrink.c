@@ -10,8 +10,9 @@ enum {
     SEEDS_A_CHANGE = 4,
     SEEDS_A_SEARCH = 16,
     SEARCHES = 4,
-    WORTHWHILE = 10, /* so many times shorter, and it need not be made shorter still in another way */
-    LOWERINGS = 4,   /* of one rate: to a sixteenth */
+    CONFIRMATIONS = 8, /* of what is not repeatable, and so may not be seen in one of them */
+    WORTHWHILE = 10,   /* so many times shorter, and it need not be made shorter still in another way */
+    LOWERINGS = 4,     /* of one rate: to a sixteenth */
 };
 
 /* ---- Changes ---------------------------------------------------------------------------------------------- */
@@ -110,11 +111,25 @@ static uint64_t a_quarter_more(uint64_t cost) { return cost + cost / 4; }
 
 static void search_seeds(tina__trials *at)
 {
-    for (uint32_t i = 0; i < SEARCHES; i++) {
+    for (uint32_t i = 0; i < SEARCHES && tina__cost_of(&at->outcome) != 0; i++) {
         tina__case change = at->best;
         if (!tina__try(at, &change, SEEDS_A_SEARCH, false, a_tenth_less(tina__cost_of(&at->outcome))))
             return;
         end_with_the_failure(at);
+    }
+}
+
+/* With a tenth fewer ticks, what fails is smaller, and what does not costs little. */
+static void search_seeds_with_what_is_left(tina__trials *at)
+{
+    while (at->runs < at->runs_max && !at->is_stuck) {
+        tina__case change = at->best;
+        uint64_t rest = rest_of(&change), ticks = change.ticks - rest;
+        if (ticks < 2)
+            return;
+        set_ticks(&change, rest + ticks - ticks / 10 - (ticks < 10));
+        if (tina__try(at, &change, SEEDS_A_SEARCH, false, tina__cost_of(&at->outcome)))
+            end_with_the_failure(at);
     }
 }
 
@@ -231,6 +246,7 @@ static void shrink(tina__trials *at)
     drop_what_is_not_needed(at, a_quarter_more(tina__cost_of(&at->outcome)));
     end_with_the_failure(at);
     cut_ticks(at);
+    search_seeds_with_what_is_left(at);
 }
 
 /* ---- The whole ---------------------------------------------------------------------------------------------------- */
@@ -244,6 +260,8 @@ static uint64_t count_events(tina__trials *at)
     tina__case shorter = at->best;
     shorter.ticks = at->outcome.tick;
     shorter.is_once = true;
+    if (shorter.heal_at >= shorter.ticks)
+        shorter.heal_at = 0;
     aside.progress = NULL;
     aside.wanted = (tina__outcome){.verdict = TINA__WELL};
     aside.runs_max++; /* this one is always there */
@@ -272,18 +290,28 @@ static tina__case say_all(const tina__case *what, const tina__outcome *outcome)
     whole.ticks = outcome->ticks_max;
     whole.heal_at = outcome->heal_at < whole.ticks ? outcome->heal_at : 0;
     whole.heals = false;
+    whole.is_alone = false;
     whole.trace_path = whole.events_path = NULL;
     whole.is_once = what->is_once || is_seen_at_once(outcome);
     return whole;
 }
 
-/* As the command will run it: until now a second run was saved where it shows nothing. */
-static bool fails_as_it_will_be_run(tina__trials *at, bool is_once)
+/* What is not repeatable does not fail each time. */
+static bool fails_at_last(tina__trials *at, const tina__case *what)
+{
+    uint32_t left = at->wanted.verdict == TINA__UNREPEATABLE ? CONFIRMATIONS : 1;
+    at->runs_max += left; /* these are always there */
+    while (left > 0 && !tina__try(at, what, 1, true, TINA__ANY_COST))
+        left--;
+    return left > 0;
+}
+
+/* As it was run at first, if that fails too: until now a second run was saved where it shows nothing. Else once. */
+static void run_as_at_first(tina__trials *at, bool is_once)
 {
     tina__case last = at->best;
     last.is_once = is_once;
-    at->runs_max = at->runs + 1;
-    return tina__try(at, &last, 1, true, TINA__ANY_COST);
+    (void)fails_at_last(at, &last);
 }
 
 bool tina__shrink(tina__crew *crew, const tina__case *what, const tina__outcome *outcome, FILE *progress,
@@ -298,13 +326,12 @@ bool tina__shrink(tina__crew *crew, const tina__case *what, const tina__outcome 
         .runs_max = outcome->verdict == TINA__HANGING ? RUNS_MAX_HANGING : RUNS_MAX,
     };
     tina__case whole = say_all(what, outcome);
-    if (!tina__try(&at, &whole, 1, true, TINA__ANY_COST))
+    if (!fails_at_last(&at, &whole))
         return false;
     shrunk->before = size_of_best(&at);
     shrink(&at);
     shrunk->after = size_of_best(&at);
-    if (!fails_as_it_will_be_run(&at, what->is_once))
-        return false;
+    run_as_at_first(&at, what->is_once);
     shrunk->what = at.best;
     shrunk->outcome = at.outcome;
     shrunk->runs = at.runs;

@@ -5,9 +5,10 @@
  * not needed goes: kinds of fault, drawn limits, the shards' random order. Then the
  * run becomes short: faults that strike more often, other seeds, fewer ticks. Where
  * that is not much shorter than it was, the other way round is tried as well, and the
- * shorter taken. At last what is left is made small: rates, ranges and limits, as far
- * as the run does not become longer again. Each change alters the course of a run, so
- * each is tried with some other seeds too.
+ * shorter taken. Then what is left is made small: rates, ranges and limits, as far as
+ * the run does not become longer again. Each change alters the course of a run, so
+ * each is tried with some other seeds too; and what then is left of the runs goes to
+ * seeds alone.
  */
 #ifndef TINA__SWARM_SHRINK_H
 #define TINA__SWARM_SHRINK_H

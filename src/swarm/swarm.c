@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { WELL = 0, FAILED = 1, WRONG = 2, FAILURES_MAX = 10, PATH_MAX_BYTES = 1024 };
@@ -62,6 +64,7 @@ static bool next_seed(void *user, tina__case *what)
         .heal_at = options->heal_at,
         .is_once = options->is_once,
         .knobs = at->given,
+        .is_alone = options->seeds == 0,
         .trace_path = options->trace_path,
         .events_path = options->events_path,
     };
@@ -134,7 +137,7 @@ static void print_failure(const sweep *at, const failure *failed, const char *fa
     tina__difference difference;
     bool is_unrepeatable = failed->outcome.verdict == TINA__UNREPEATABLE;
     if (is_unrepeatable)
-        tina__compare(at->subject, &failed->what, at->options.patience_s, &difference);
+        tina__compare(at->subject, &failed->what, &failed->outcome, at->options.patience_s, &difference);
     tina__failure_print(at->out, &at->options, &failed->what, &failed->outcome, is_unrepeatable ? &difference : NULL,
                         faults_path);
 }
@@ -171,14 +174,19 @@ static void print_sizes(FILE *to, const tina__shrunk *shrunk)
             shrunk->runs, before->ticks, after->ticks, before->events, after->events, before->knobs, after->knobs);
 }
 
-static int print_shrunk(const sweep *at, const tina__shrunk *shrunk, const char *name)
+static int wrong_path(const sweep *at, const char *path, const char *what)
 {
     char why[PATH_MAX_BYTES + 128];
+    snprintf(why, sizeof why, "%s can't be %s: %s", path, what, strerror(errno));
+    return wrong(at, why);
+}
+
+/* What cannot be written is not lost: the settings stand in what is printed. */
+static int print_shrunk(const sweep *at, const tina__shrunk *shrunk, const char *name)
+{
     failure smallest = {shrunk->what, shrunk->outcome};
-    if (!write_faults(&shrunk->what, &shrunk->outcome, name)) {
-        snprintf(why, sizeof why, "%s can't be written: %s", name, strerror(errno));
-        return wrong(at, why);
-    }
+    if (!write_faults(&shrunk->what, &shrunk->outcome, name))
+        (void)wrong_path(at, name, "written");
     print_sizes(at->out, shrunk);
     print_failure(at, &smallest, name);
     return FAILED;
@@ -204,20 +212,26 @@ static int shrink_failure(const sweep *at, const failure *failed)
     return print_shrunk(at, &shrunk, path);
 }
 
+static int print_wrong(const sweep *at)
+{
+    char why[TINA__FAILURE_TEXT];
+    const tina__outcome *outcome = &at->latest_outcome;
+    snprintf(why, sizeof why, "seed %" PRIu64 ": %s: %s", at->latest.seed,
+             outcome->number == TINA_INVALID ? "the spec or config is wrong" : "a file can't be written", outcome->text);
+    return wrong(at, why);
+}
+
 static int print_result(const sweep *at)
 {
-    if (at->latest_outcome.verdict == TINA__WRONG) {
-        char why[TINA__FAILURE_TEXT];
-        snprintf(why, sizeof why, "seed %" PRIu64 ": the spec or config is wrong: %s", at->latest.seed,
-                 at->latest_outcome.text);
-        return wrong(at, why);
-    }
-    if (at->options.seeds != 0)
+    bool is_wrong = at->latest_outcome.verdict == TINA__WRONG;
+    if (at->options.seeds != 0 && !is_wrong)
         tina__totals_print(at->out, &at->totals, at->subject->points);
-    else if (at->failure_count == 0)
+    else if (at->failure_count == 0 && !is_wrong)
         tina__run_print(at->out, &at->latest, &at->latest_outcome);
     for (uint32_t i = 0; i < at->failure_count; i++)
         print_failure(at, &at->failures[i], given_path(at));
+    if (is_wrong)
+        return print_wrong(at);
     if (at->failure_count == 0)
         return WELL;
     return at->options.shrinks ? shrink_failure(at, &at->failures[0]) : FAILED;
@@ -232,10 +246,8 @@ static int read_faults(sweep *at)
     if (path == NULL)
         return WELL;
     FILE *from = fopen(path, "r");
-    if (from == NULL) {
-        snprintf(why, sizeof why, "%s can't be read: %s", path, strerror(errno));
-        return wrong(at, why);
-    }
+    if (from == NULL)
+        return wrong_path(at, path, "read");
     bool is_read = tina__faults_read(from, &at->given, error);
     fclose(from);
     if (is_read)
@@ -244,18 +256,20 @@ static int read_faults(sweep *at)
     return wrong(at, why);
 }
 
-/* Better now than after the run. */
+/* Better now than after the run. What was not there is not there afterwards: perhaps nothing will be written. */
 static int try_path(const sweep *at, const char *path)
 {
-    char why[PATH_MAX_BYTES + 128];
-    FILE *file = path != NULL ? fopen(path, "a") : NULL;
-    if (path == NULL || file != NULL) {
-        if (file != NULL)
-            fclose(file);
+    if (path == NULL)
         return WELL;
-    }
-    snprintf(why, sizeof why, "%s can't be written: %s", path, strerror(errno));
-    return wrong(at, why);
+    struct stat there;
+    bool is_new = lstat(path, &there) != 0;
+    FILE *file = fopen(path, "a");
+    if (file == NULL)
+        return wrong_path(at, path, "written");
+    fclose(file);
+    if (is_new)
+        unlink(path);
+    return WELL;
 }
 
 static int prepare(sweep *at)
@@ -290,9 +304,17 @@ static int run_all(sweep *at)
     return wrong(at, why);
 }
 
+/* Whoever started us may have left it ignored, and then how a process has ended is lost. */
+static void hear_of_processes(struct sigaction *before)
+{
+    const struct sigaction as_ever = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGCHLD, &as_ever, before);
+}
+
 int tina__swarm_main(int argc, char **argv, const tina__subject *subject, FILE *out, FILE *err)
 {
     char error[256];
+    struct sigaction before;
     sweep *at = calloc(1, sizeof *at);
     failure *failures = calloc(FAILURES_MAX, sizeof *failures);
     int result = WRONG;
@@ -306,8 +328,11 @@ int tina__swarm_main(int argc, char **argv, const tina__subject *subject, FILE *
         result = wrong(at, error);
     else if (at->options.wants_help)
         tina__options_help(out, tina__program_name(&at->options)), result = WELL;
-    else
+    else {
+        hear_of_processes(&before);
         result = run_all(at);
+        (void)sigaction(SIGCHLD, &before, NULL);
+    }
 out:
     free(failures);
     free(at);

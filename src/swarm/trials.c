@@ -11,9 +11,16 @@ bool tina__has_events(const tina__outcome *outcome)
     return outcome->verdict == TINA__VIOLATION || outcome->verdict == TINA__UNREPEATABLE || outcome->verdict == TINA__WELL;
 }
 
+enum { TICK_BITS = 20 };
+
+static uint64_t at_most(uint64_t value, uint32_t bits) { return value >> bits == 0 ? value : (1ull << bits) - 1; }
+
+/* Timers are no events: of a program that does nothing else, ticks are all there is to see. */
 uint64_t tina__cost_of(const tina__outcome *outcome)
 {
-    return tina__has_events(outcome) ? outcome->report.events : outcome->tick;
+    uint64_t events = tina__has_events(outcome) ? outcome->report.events : 0;
+    uint64_t ticks = tina__has_events(outcome) ? outcome->report.ticks : outcome->tick;
+    return at_most(events, 63 - TICK_BITS) << TICK_BITS | at_most(ticks, TICK_BITS);
 }
 
 uint64_t tina__ticks_of(const tina__outcome *outcome)
@@ -63,10 +70,11 @@ static void tell(const tina__trials *at)
 {
     if (at->progress == NULL)
         return;
+    bool has_events = tina__has_events(&at->outcome);
     fprintf(at->progress,
             "\r\033[K%" PRIu32 " runs: seed %" PRIu64 ", %" PRIu64 " ticks, %" PRIu64 " %s, %" PRIu32 " settings", at->runs,
-            at->best.seed, at->best.ticks, tina__cost_of(&at->outcome),
-            tina__has_events(&at->outcome) ? "events" : "ticks to the last check", tina__count_on(&at->best.knobs));
+            at->best.seed, at->best.ticks, has_events ? at->outcome.report.events : at->outcome.tick,
+            has_events ? "events" : "ticks to the last check", tina__count_on(&at->best.knobs));
     fflush(at->progress);
 }
 

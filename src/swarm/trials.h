@@ -38,7 +38,11 @@ bool tina__try(tina__trials *at, const tina__case *change, uint32_t runs, bool k
 
 /* Whether the report says how many there were. */
 bool tina__has_events(const tina__outcome *outcome);
-/* Its events; where it died and has no report, its ticks. */
+/*
+ * What the smallest has least of: its events, or its ticks where those are as many;
+ * where it died and has no report, its ticks. Parts of it, such as a tenth, mean that
+ * much of the first of these that is not 0.
+ */
 uint64_t tina__cost_of(const tina__outcome *outcome);
 /* It has failed by then, if time has not jumped. */
 uint64_t tina__ticks_of(const tina__outcome *outcome);

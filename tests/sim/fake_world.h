@@ -9,6 +9,8 @@
 #include "swarm/swarm.h"
 
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@ typedef enum fake_failure {
     FAKE_EXIT,      /* the process is over */
     FAKE_HANG,      /* nothing moves any more */
     FAKE_MEMORY,    /* the second run in a process is another */
-    FAKE_NO_BOOT,   /* init fails where message_count is drawn below 100 */
+    FAKE_OBJECTION, /* a checker objects to the second run in a process, which is the same */
     FAKE_NEVER_BOOT /* init fails */
 } fake_failure;
 
@@ -33,6 +35,12 @@ static struct {
     uint64_t ticks;                   /* make's */
     int runs;                         /* in this process */
     const char *point;                /* that is reached */
+    const char *events_path;          /* make's */
+    uint64_t wrong_seed;              /* of which make makes a wrong spec; 0: of none */
+    uint32_t messages_least;          /* drawn smaller, it does not boot, which is an event, too */
+    bool is_quiet;                    /* there are no events */
+    _Atomic uint32_t *luck;           /* not NULL: FAKE_MEMORY strikes one process in three; shared */
+    int leash[2];                     /* not 0: a pipe. A run leaves a process behind, until the pipe ends */
 } fake = {.ticks = 1000};
 
 static tina_effect fake_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
@@ -47,13 +55,36 @@ static tina_effect fake_handle(void *self, const tina_message *message, tina_ctx
     return (tina_effect){0};
 }
 
+static bool fake_object(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user)
+{
+    (void)sim, (void)user;
+    snprintf(why, why_size, "the second is not wanted");
+    return fake.runs < 2 || tick < fake.ticks;
+}
+
 static void fake_make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
 {
     static const tina_type type = {.name = "one", .init = fake_init, .handler = fake_handle, .size = 8, .slot_count = 100};
     static const tina_child child = {.type = 0};
-    (void)seed;
+    static const tina_checker_fn objecting[] = {fake_object};
     *spec = (tina_system_spec){.types = &type, .type_count = 1, .root = {.children = &child, .child_count = 1}};
     config->ticks_max = fake.ticks;
+    config->events_path = fake.events_path;
+    config->checkers = objecting;
+    config->checker_count = fake.failure == FAKE_OBJECTION;
+    if (fake.wrong_seed != 0 && seed == fake.wrong_seed)
+        spec->buffer_size = 3;
+}
+
+/* It holds whatever the run held. */
+static void fake_leave_behind(void)
+{
+    char byte;
+    if (fake.leash[1] == 0 || fork() != 0)
+        return;
+    close(fake.leash[1]);
+    (void)!read(fake.leash[0], &byte, 1);
+    _exit(0);
 }
 
 /* A handler of its own, such as a test program's, would not let it die. */
@@ -87,7 +118,7 @@ typedef struct fake_run {
     const tina_sim_config *config;
     tina_sim_report *report;
     FILE *events;
-    bool fails;
+    bool fails, is_lucky;
     tina__prng drop, stall;
 } fake_run;
 
@@ -99,7 +130,7 @@ static bool fake_chance(tina__prng *stream, tina_ratio ratio)
 static void fake_event(fake_run *run, const char *what, uint64_t value)
 {
     run->report->trace_hash = tina__mix64(run->report->trace_hash ^ value);
-    run->report->events++;
+    run->report->events += !fake.is_quiet;
     if (run->events != NULL)
         fprintf(run->events, "%s %llu\n", what, (unsigned long long)value);
 }
@@ -109,7 +140,7 @@ static void fake_tick(fake_run *run, uint64_t tick)
     run->report->ticks = tick;
     for (uint64_t i = 0; i < 9; i++)
         fake_event(run, "tick", tick);
-    bool is_second = run->fails && fake.failure == FAKE_MEMORY && fake.runs == 2;
+    bool is_second = run->fails && fake.failure == FAKE_MEMORY && fake.runs == 2 && !run->is_lucky;
     fake_event(run, is_second && tick == 77 ? "another" : "event", is_second && tick >= 77 ? tick + 1 : tick);
     bool is_healed = run->config->heal_at_tick != 0 && tick >= run->config->heal_at_tick;
     bool is_dropped = !is_healed && fake_chance(&run->drop, run->config->faults.message_drop);
@@ -165,8 +196,7 @@ static void fake_go(fake_run *run)
 
 static bool fake_boots(const tina_system_spec *spec, tina_error *error)
 {
-    bool is_too_small = spec->message_count != 0 && spec->message_count < 100;
-    bool fails = fake.failure == FAKE_NEVER_BOOT || (fake.failure == FAKE_NO_BOOT && is_too_small);
+    bool fails = fake.failure == FAKE_NEVER_BOOT || (spec->message_count != 0 && spec->message_count < fake.messages_least);
     if (fails)
         snprintf(error->message, sizeof error->message, "no room for %u", spec->message_count);
     return !fails;
@@ -179,11 +209,17 @@ static tina_status fake_simulate(const tina_system_spec *spec, const tina_sim_co
     *report = (tina_sim_report){0};
     if (tina_spec_check(spec, error) != TINA_OK)
         return TINA_INVALID;
-    if (!fake_boots(spec, error))
-        return TINA_INIT_FAILED;
-    fake.runs++;
     if (config->events_path != NULL)
         run.events = fopen(config->events_path, "w");
+    if (!fake_boots(spec, error)) {
+        fake_event(&run, "no boot", 0);
+        if (run.events != NULL)
+            fclose(run.events);
+        return TINA_INIT_FAILED;
+    }
+    fake.runs++;
+    run.is_lucky = fake.luck != NULL && fake.runs == 2 && atomic_fetch_add(fake.luck, 1) % 3 != 0;
+    fake_leave_behind();
     tina__prng_seed(&run.drop, config->seed);
     tina__prng_seed(&run.stall, config->seed + 1000000);
     if (fake.point != NULL)

@@ -6,7 +6,9 @@
 #define _GNU_SOURCE
 #endif
 
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,8 +54,10 @@ static void go_wrong(uint32_t number)
 {
     if (plays("abort") && number == 40)
         abort();
-    while (plays("hang") && number == 40)
+    while (plays("hang") && number == 40) {
+        (void)!write(STDOUT_FILENO, "!", 1);
         pause();
+    }
 }
 
 static bool is_special(void) { return plays("memory") && ++remembered == 60; }
@@ -263,6 +267,33 @@ static void hanging_handler_is_a_failure_of_its_seed(void **state)
     check_says("seed 3 failed: it hangs: nothing moved any more\n");
 }
 
+/* What it has begun goes with it: the pipe that it shared with its output ends. */
+static void runner_that_is_killed_takes_its_processes_along(void **state)
+{
+    (void)state;
+    int output[2];
+    char byte = 0;
+    assert_int_equal(pipe(output), 0);
+    pid_t runner = fork();
+    if (runner == 0) {
+        dup2(output[1], STDOUT_FILENO);
+        close(output[0]);
+        close(output[1]);
+        setenv("TINA_TEST_PLAY", "hang", 1);
+        execl(self, self, "--seed", "3", (char *)NULL);
+        _exit(1);
+    }
+    close(output[1]);
+    assert_int_equal(read(output[0], &byte, 1), 1);
+    assert_int_equal(byte, '!'); /* the process of the run hangs now */
+    kill(runner, SIGKILL);
+    waitpid(runner, NULL, 0);
+    struct pollfd end_of_output = {.fd = output[0], .events = POLLIN};
+    assert_int_equal(poll(&end_of_output, 1, 10000), 1);
+    assert_int_equal(read(output[0], &byte, 1), 0);
+    close(output[0]);
+}
+
 static void memory_that_outlives_a_run_is_found_and_named(void **state)
 {
     (void)state;
@@ -286,6 +317,27 @@ static void timeline_and_events_are_written(void **state)
     assert_int_equal(run_command("nothing", "test -s timeline.json && test -s events.txt"), 0);
 }
 
+static void output_that_is_lost_is_status_two(void **state)
+{
+    (void)state;
+    assert_int_equal(run("nothing", "--seed 3 --ticks 100 >/dev/full"), 2);
+    assert_int_equal(run("loss", "--seeds 40 --swarm >/dev/full"), 2);
+    assert_int_equal(run("nothing", "--seed 3 --ticks 100 >&-"), 2);
+    assert_int_equal(run("nothing", "--seed 3 --ticks 100 --trace /dev/full"), 2);
+    check_says("seed 3: a file can't be written: ");
+    check_says(": trace_path");
+    assert_int_equal(run("nothing", "--seed 3 --ticks 100 --events /dev/full"), 2);
+}
+
+static void standard_streams_that_are_closed_do_no_harm(void **state)
+{
+    (void)state;
+    char command[1024];
+    snprintf(command, sizeof command, "{ %s --seed 3 <&- 2>&-; }", self);
+    assert_int_equal(run_command("abort", command), 1);
+    check_says("seed 3 failed: it died of SIGABRT (6)");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -294,9 +346,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(shrinking_leaves_the_one_fault_that_it_takes),
         cmocka_unit_test(abort_of_a_handler_is_a_failure_of_its_seed),
         cmocka_unit_test(hanging_handler_is_a_failure_of_its_seed),
+        cmocka_unit_test(runner_that_is_killed_takes_its_processes_along),
         cmocka_unit_test(memory_that_outlives_a_run_is_found_and_named),
         cmocka_unit_test(spec_that_is_wrong_is_status_two),
         cmocka_unit_test(timeline_and_events_are_written),
+        cmocka_unit_test(output_that_is_lost_is_status_two),
+        cmocka_unit_test(standard_streams_that_are_closed_do_no_harm),
     };
     played = getenv("TINA_TEST_PLAY");
     if (played != NULL)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A swarm of one simulation: seeds with all their faults drawn, each run twice and healed before its end, and one
-more whose seed is the commit's hash.
+more whose seed is the commit's hash. With enough of them, every point of the program is to be reached: one whose work
+is never done does not fail, and has proved nothing.
 
 swarm.py PROGRAM. TINA_SOAK=1 in the environment: as many as a soak takes; TINA_SOAK_SEEDS=N: N.
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 SEEDS, SEEDS_OF_A_SOAK = 24, 10000
+SEEDS_TO_REACH_ALL = 100
 TICKS = 20000
 
 
@@ -43,6 +45,14 @@ def tell(said, count):
         print(f"fault: {kind} {struck}")
 
 
+def reaches_all(said, count):
+    never = re.search(r"^never reached: .*$", said, re.MULTILINE)
+    if never is None or count < SEEDS_TO_REACH_ALL:
+        return True
+    print(f"failed: of {count} seeds, each point must be reached by one. {never[0]}")
+    return False
+
+
 def main():
     program, count = sys.argv[1], seed_count()
     # Beside other tests it has one core; a soak runs alone.
@@ -50,6 +60,8 @@ def main():
     status, said = run(program, "--seeds", str(count), *jobs)
     if "TINA_SOAK" in os.environ:
         tell(said, count)
+    if not reaches_all(said, count):
+        status = status or 1
     own = commit()
     if own is not None:
         status = run(program, "--seed", own)[0] or status

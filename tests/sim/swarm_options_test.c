@@ -75,6 +75,11 @@ static void options_wrong_say_what_would_be_right(void **state)
     assert_false(READ("--seed", "", NULL));
     assert_false(READ("--seeds", "2", "--trace", "t", NULL));
     assert_false(READ("--output", "o", NULL));
+    assert_false(READ("--shrink", "--output", "none", NULL));
+    assert_non_null(strstr(error, "--output must not be none"));
+    assert_false(READ("--trace", "f", "--events", "f", NULL));
+    assert_string_equal(error, "--trace, --events and --output must be different files");
+    assert_false(READ("--trace", "f", "--shrink", "--output", "f", NULL));
 }
 
 static void seed_words_that_are_no_numbers_are_hashed(void **state)
@@ -172,6 +177,7 @@ static void faults_file_wrong_lines_are_refused(void **state)
     check_refused("io_delay = 3", "1: io_delay must be a range, such as 3..10");
     check_refused("io_delay = 3..2", "1: io_delay must not end below where it begins");
     check_refused("op_count = 4294967296", "1: op_count must be a number of at most 4294967295");
+    check_refused("keep_shard_order = 7", "1: keep_shard_order must be a number of at most 1");
     check_refused("op_count = -1", "1: op_count must be a number of at most 4294967295");
     check_refused("op_count = 1 2", "1: nothing may come behind the value of op_count");
     check_refused("op_count = 1\n\nop_count = 1", "3: op_count stands in line 1 already");
@@ -236,6 +242,7 @@ static void points_only_plain_literals_count(void **state)
     assert_non_null(points);
     tina__points_list(points, texts, texts + sizeof texts);
     assert_int_equal(points->count, 2);
+    assert_int_equal(points->others, 4);
     assert_true(has_point(points, 0, "a b"));
     assert_true(has_point(points, 1, "b"));
     tina__points_list(points, NULL, NULL);

@@ -13,7 +13,7 @@
 
 enum { WORDS_MAX = 24, PATH = 64 };
 
-static const char texts[] = "\"seen\"\0\"unseen\"\0\"unseen too\"";
+static const char texts[] = "\"seen\"\0\"unseen\"\0\"unseen too\"\0a_variable";
 static tina__points points;
 static const tina__subject subject = {.make = fake_make, .simulate = fake_simulate, .points = &points};
 
@@ -115,7 +115,8 @@ static void swarm_that_is_well_is_summed_up(void **state)
     check_says("20 seeds, 0 failures\n");
     check_says("events: 40000, "); /* each twice */
     check_says("ends: ticks 20\n");
-    check_says("never reached: unseen, unseen too\n");
+    check_says("never reached: unseen, unseen too\n"
+               "points: and 1 whose names are not plain, which are not counted\n");
 }
 
 static void swarm_once_runs_each_once(void **state)
@@ -197,6 +198,75 @@ static void failure_to_repeat_names_the_first_difference(void **state)
     assert_int_equal(RUN("--seed", "5", "--once"), 0);
 }
 
+/* Nothing of it is in the hash. */
+static void failure_of_the_second_run_alone_is_one_to_repeat(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_OBJECTION;
+    assert_int_equal(RUN("--seed", "5"), 1);
+    check_says("seed 5 failed: not repeatable: two runs with the same seed differ\n");
+    check_says("  their events are the same, but not what they came to\n");
+    check_says("  the second run ended with: the second is not wanted\n");
+    check_command("./prog --seed 5");
+}
+
+/* What began with limits that were too small has written events as well. */
+static void failure_to_repeat_of_limits_drawn_again_names_the_first_difference(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_MEMORY;
+    fake.messages_least = UINT32_MAX;
+    assert_int_equal(RUN("--seed", "5", "--swarm"), 1);
+    check_says("the first event that differs is line 7");
+    check_says("    first run:  event 77\n"
+               "    second run: another 78\n");
+}
+
+static void failure_is_told_also_where_another_spec_is_wrong(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_EXIT;
+    fake.tick = 3;
+    fake.seed_modulus = 2;
+    fake.wrong_seed = 3;
+    assert_int_equal(RUN("--seeds", "5", "--ticks", "20"), 2);
+    check_says("seed 2 failed: it exited");
+    check_complains("prog: seed 3: the spec or config is wrong: TINA_INVALID: buffer_size");
+}
+
+static void failure_that_can_not_be_written_is_told(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_EXIT;
+    fake.tick = 3;
+    assert_int_equal(RUN("--seed", "5", "--ticks", "20", "--shrink", "--output", "/dev/full"), 1);
+    check_complains("prog: /dev/full can't be written: ");
+    check_says("shrunk in ");
+    check_command("./prog --seed 5 --faults /dev/full --ticks 3");
+}
+
+static void failure_by_signal_is_named_where_ends_were_ignored(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_SEGV;
+    fake.tick = 3;
+    signal(SIGCHLD, SIG_IGN);
+    int result = RUN("--seed", "5", "--ticks", "20");
+    assert_ptr_equal(signal(SIGCHLD, SIG_DFL), SIG_IGN);
+    assert_int_equal(result, 1);
+    check_says("seed 5 failed: it died of SIGSEGV (11)");
+}
+
+/* It holds the pipe that says when a run's process ends. */
+static void process_left_behind_by_a_run_is_not_waited_for(void **state)
+{
+    (void)state;
+    assert_int_equal(pipe(fake.leash), 0);
+    assert_int_equal(RUN("--seeds", "4", "--ticks", "20"), 0);
+    close(fake.leash[0]);
+    close(fake.leash[1]);
+}
+
 static void failure_of_boot_is_a_failure(void **state)
 {
     (void)state;
@@ -210,7 +280,7 @@ static void failure_of_boot_is_a_failure(void **state)
 static void limits_too_small_to_boot_are_drawn_again(void **state)
 {
     (void)state;
-    fake.failure = FAKE_NO_BOOT;
+    fake.messages_least = 100;
     assert_int_equal(RUN("--seeds", "100", "--swarm", "--ticks", "10"), 0);
 }
 
@@ -293,6 +363,37 @@ static void spec_wrong_is_status_two(void **state)
     check_complains("prog: seed 1: the spec or config is wrong: TINA_INVALID: buffer_size: must be 0 or 64 to");
 }
 
+static void healing_that_never_begins_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("--seed", "5", "--heal-at", "1000"), 2);
+    check_complains("prog: seed 5: the spec or config is wrong: "
+                    "TINA_INVALID: heal_at_tick: must be below the 1000 rounds of the run, not 1000\n");
+    assert_int_equal(RUN("--seed", "5", "--heal", "--ticks", "3"), 2);
+    assert_int_equal(RUN("--seed", "5", "--heal-at", "999"), 0);
+}
+
+static void output_of_no_failure_is_not_there(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("--seed", "5", "--shrink", "--output", path), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    FILE *file = fopen(path, "w");
+    fclose(file);
+    assert_int_equal(RUN("--seed", "5", "--shrink", "--output", path), 0);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void files_of_make_are_those_of_one_seed(void **state)
+{
+    (void)state;
+    fake.events_path = path;
+    assert_int_equal(RUN("--seeds", "3", "--ticks", "20"), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(RUN("--seed", "5", "--ticks", "20"), 0);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 static void events_are_those_of_the_first_run(void **state)
 {
     (void)state;
@@ -320,6 +421,12 @@ int main(void)
         TEST(failure_by_exit_is_told),
         TEST(failure_by_hanging_is_ended),
         TEST(failure_to_repeat_names_the_first_difference),
+        TEST(failure_of_the_second_run_alone_is_one_to_repeat),
+        TEST(failure_to_repeat_of_limits_drawn_again_names_the_first_difference),
+        TEST(failure_is_told_also_where_another_spec_is_wrong),
+        TEST(failure_that_can_not_be_written_is_told),
+        TEST(failure_by_signal_is_named_where_ends_were_ignored),
+        TEST(process_left_behind_by_a_run_is_not_waited_for),
         TEST(failure_of_boot_is_a_failure),
         TEST(limits_too_small_to_boot_are_drawn_again),
         TEST(faults_none_is_none),
@@ -328,6 +435,9 @@ int main(void)
         TEST(arguments_wrong_are_status_two),
         TEST(faults_file_wrong_is_told_with_its_line),
         TEST(spec_wrong_is_status_two),
+        TEST(healing_that_never_begins_is_refused),
+        TEST(output_of_no_failure_is_not_there),
+        TEST(files_of_make_are_those_of_one_seed),
         TEST(events_are_those_of_the_first_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

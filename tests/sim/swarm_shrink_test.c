@@ -2,12 +2,14 @@
 #include "sim/fake_world.h"
 #include "swarm/failure.h"
 #include "swarm/shrink.h"
+#include "swarm/trials.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -197,6 +199,46 @@ static void what_does_not_fail_again_is_not_shrunk(void **state)
     assert_false(shrink_on(JOBS));
 }
 
+/* It shows one time in three, and a doubt is no reason to throw away what was found. */
+static void unrepeatable_at_times_is_shrunk_all_the_same(void **state)
+{
+    (void)state;
+    _Atomic uint32_t *luck = mmap(NULL, sizeof *luck, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(luck != MAP_FAILED);
+    fake.failure = FAKE_MEMORY;
+    fake.luck = luck;
+    run(&first);
+    assert_int_equal(outcome.verdict, TINA__UNREPEATABLE);
+    assert_true(shrink_on(1));
+    assert_int_equal(shrunk.outcome.verdict, TINA__UNREPEATABLE);
+    assert_true(shrunk.after.ticks < shrunk.before.ticks);
+    munmap(luck, sizeof *luck);
+}
+
+/* A program of timers alone has no events by which a run could be called smaller. */
+static void violation_without_events_is_cut_in_ticks(void **state)
+{
+    (void)state;
+    fake.failure = FAKE_LOSS;
+    fake.is_quiet = true;
+    shrink();
+    assert_int_equal(shrunk.before.events, 0);
+    assert_true(shrunk.after.ticks * 10 <= shrunk.before.ticks);
+}
+
+static void cost_is_events_and_then_ticks(void **state)
+{
+    (void)state;
+    tina__outcome one = {.verdict = TINA__VIOLATION, .report = {.events = 10, .ticks = 90}}, two = one;
+    two.report.ticks = 80;
+    assert_true(tina__cost_of(&two) < tina__cost_of(&one));
+    two.report.events = 11;
+    assert_true(tina__cost_of(&two) > tina__cost_of(&one));
+    one.report.events = one.report.ticks = UINT64_MAX;
+    assert_true(tina__cost_of(&two) < tina__cost_of(&one));
+    assert_true(tina__cost_of(&one) < TINA__ANY_COST);
+}
+
 static void hanging_is_waited_for_less(void **state)
 {
     (void)state;
@@ -220,6 +262,9 @@ int main(void)
         TEST(other_seeds_are_tried_and_said),
         TEST(shrinking_is_the_same_whatever_the_number_of_jobs),
         TEST(what_does_not_fail_again_is_not_shrunk),
+        TEST(unrepeatable_at_times_is_shrunk_all_the_same),
+        TEST(violation_without_events_is_cut_in_ticks),
+        TEST(cost_is_events_and_then_ticks),
         TEST(hanging_is_waited_for_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
