@@ -15,7 +15,7 @@
  *   --faults FILE       fault rates and limits, as --shrink writes them, instead of make's and the swarm's; what the
  *                       file does not name is off, or a limit of make's; none: no faults at all
  *   --heal              after three quarters of the rounds nothing fails any more: the system must become quiet
- *   --heal-at N         the same, after N rounds
+ *   --heal-at N         the same, after N rounds, which are not all
  *   --once              run each seed once, without comparing a second run
  *   --trace FILE        write the timeline of the run (one seed)
  *   --events FILE       write its events in words (one seed)
@@ -49,6 +49,7 @@ TINA_BEGIN_DECLS
  * inbox_capacity, timer_count, watch_count, fd_count, op_count, buffer_count,
  * buffer_size, transfer_count, shard_restart_max and timer_resolution_ns. Sizes that
  * the program relies on are not. Limits with which it does not boot are drawn again.
+ * Paths in *config are written where one seed is run, and ignored where several are.
  */
 typedef void (*tina_sim_make_fn)(uint64_t seed, tina_system_spec *spec, tina_sim_config *config);
 
@@ -67,7 +68,7 @@ extern const char __stop_tina_points[] __attribute__((weak, visibility("hidden")
 
 /*
  * 0: every run was well; 1: one failed; 2: the arguments, or a spec that make made,
- * are wrong, or the machine gives no process. Prints to standard output, and errors
+ * are wrong, what was asked for can't be written, or the machine gives no process. Prints to standard output, and errors
  * to standard error. The main thread, with no system running.
  */
 static inline int tina_sim_main(int argc, char **argv, tina_sim_make_fn make)
