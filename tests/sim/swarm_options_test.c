@@ -278,7 +278,7 @@ static void points_too_many_are_cut_and_told(void **state)
     assert_non_null(texts);
     assert_non_null(points);
     for (int i = 0; i < COUNT; i++)
-        snprintf(texts + i * SIZE, SIZE, "\"%04d\"", i);
+        snprintf(texts + i * SIZE, SIZE, "\"%04u\"", (unsigned)i % 10000);
     tina__points_list(points, texts, texts + COUNT * SIZE);
     assert_int_equal(points->count, TINA__POINTS_MAX);
     assert_true(points->is_cut);
