@@ -13,19 +13,6 @@ static tina_status invalid(tina_error *error, const char *path, const char *mess
     return TINA_INVALID;
 }
 
-/* The struct of an older header is shorter: what it lacks is 0. A newer one's is longer: what is beyond has to be 0. */
-static bool widen(void *whole, size_t whole_size, const void *given, size_t given_size)
-{
-    const uint8_t *bytes = given;
-    memset(whole, 0, whole_size);
-    memcpy(whole, given, given_size < whole_size ? given_size : whole_size);
-    for (size_t i = whole_size; i < given_size; i++) {
-        if (bytes[i] != 0)
-            return false;
-    }
-    return true;
-}
-
 static tina_status check_ratio(tina_error *error, const char *path, tina_ratio ratio)
 {
     if (ratio.numerator <= (ratio.denominator == 0 ? 1 : ratio.denominator))
@@ -93,7 +80,7 @@ tina_status tina_simulate_sized(const tina_system_spec *spec, size_t spec_size, 
     if (spec == NULL || config == NULL)
         return invalid(error, spec == NULL ? "spec" : "config", "must not be NULL");
     if (api_version > TINA_API_VERSION || tina__spec_widen(spec, spec_size, &whole) != TINA_OK ||
-        !widen(&own, sizeof own, config, config_size))
+        !tina__widen(config, config_size, &own, sizeof own))
         return invalid(error, "spec", "asks for what this library does not know: it was built with a newer header");
     tina_status status = tina__spec_check(&whole, error);
     if (status == TINA_OK)
@@ -112,8 +99,7 @@ tina_status tina_simulate_sized(const tina_system_spec *spec, size_t spec_size, 
 bool tina_maybe(tina_ctx *ctx, tina_ratio ratio)
 {
     const tina__probe *probe = ctx->shard->shared->probe;
-    uint32_t denominator = ratio.denominator == 0 ? 1 : ratio.denominator;
-    return probe != NULL && tina__prng_chance(&probe->chances[ctx->shard->id], ratio.numerator, denominator);
+    return probe != NULL && tina__fault_strikes(&probe->chances[ctx->shard->id], ratio);
 }
 
 void(tina_reached)(tina_ctx *ctx, const char *name)

@@ -1,6 +1,7 @@
 #include "sim/quiet.h"
 
 #include "core/supervise.h"
+#include "core/timers.h"
 
 #include <stdio.h>
 
@@ -55,8 +56,7 @@ static uint32_t count_repeating(const tina__shard *shard)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < shard->timers.fresh; i++) {
-        const tina_message *slot = &shard->p.mail[shard->p.message_count + i];
-        const tina__timer_slot *timer = (const tina__timer_slot *)(const void *)slot;
+        const tina__timer_slot *timer = tina__timer_at(shard, i);
         count += timer->use == TINA__TIMER_REPEAT && tina__timer_is_armed(&timer->node);
     }
     return count;

@@ -59,7 +59,6 @@ static tina_status take_spec(tina__world *world, const tina_system_spec *spec)
     if (tina__spec_copy(&own, sizeof own, &world->spec) != TINA_OK)
         return TINA_POOL_EXHAUSTED;
     world->shard_count = (uint32_t)own.shard_count;
-    world->round_ns = own.timer_resolution_ns == 0 ? 1000000 : own.timer_resolution_ns;
     return TINA_OK;
 }
 
@@ -297,6 +296,7 @@ static tina_status make(tina__world *world, const tina_system_spec *spec, const 
     tina_status status = open_mappings(world, error);
     if (status != TINA_OK)
         return status;
+    world->round_ns = world->plans[0].limits.timer_resolution_ns;
     status = set_trap(world, error);
     if (status != TINA_OK)
         return status;
@@ -469,10 +469,7 @@ static void heal(tina__world *world)
 static void stop(tina__world *world)
 {
     world->is_stopping = true;
-    uint32_t running = TINA__STOP_NOT;
-    atomic_compare_exchange_strong_explicit(&world->shared.stop, &running, TINA__STOP_GRACEFUL, memory_order_release,
-                                            memory_order_relaxed);
-    ring_everybody(world);
+    tina__shard_stop_system(world->shards[0].shard); /* whoever asks: it is the same for all */
 }
 
 static bool is_time(uint64_t at_tick, const tina__world *world) { return at_tick != 0 && world->tick >= at_tick; }

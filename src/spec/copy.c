@@ -117,16 +117,19 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
+bool tina__widen(const void *given, size_t given_size, void *whole, size_t whole_size)
+{
+    size_t known = given_size < whole_size ? given_size : whole_size;
+    if (!is_zero((const uint8_t *)given + known, given_size - known))
+        return false;
+    memset(whole, 0, whole_size);
+    memcpy(whole, given, known);
+    return true;
+}
+
 tina_status tina__spec_widen(const tina_system_spec *spec, size_t spec_size, tina_system_spec *whole)
 {
-    if (spec == NULL)
-        return TINA_INVALID;
-    size_t known = spec_size < sizeof *whole ? spec_size : sizeof *whole;
-    if (!is_zero((const uint8_t *)spec + known, spec_size - known))
-        return TINA_INVALID;
-    memset(whole, 0, sizeof *whole);
-    memcpy(whole, spec, known);
-    return TINA_OK;
+    return spec != NULL && tina__widen(spec, spec_size, whole, sizeof *whole) ? TINA_OK : TINA_INVALID;
 }
 
 tina_status tina__spec_copy(const tina_system_spec *spec, size_t spec_size, tina_system_spec **copy)

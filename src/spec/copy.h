@@ -5,15 +5,18 @@
 #ifndef TINA__SPEC_COPY_H
 #define TINA__SPEC_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <tina/spec.h>
 
 /*
- * The caller's struct as this library knows it. An older header's is shorter:
- * what it lacks is 0, the default. A newer header's is longer: what is beyond has
- * to be 0. TINA_OK; TINA_INVALID: spec is NULL, or asks for what this library
- * does not know.
+ * A caller's struct as this library knows it. An older header's is shorter: what it
+ * lacks is 0, the default. A newer header's is longer: what is beyond has to be 0.
+ * False: it asks for what this library does not know.
  */
+bool tina__widen(const void *given, size_t given_size, void *whole, size_t whole_size);
+
+/* The same of a spec. TINA_OK; TINA_INVALID: spec is NULL, or asks for what this library does not know. */
 tina_status tina__spec_widen(const tina_system_spec *spec, size_t spec_size, tina_system_spec *whole);
 
 /*
