@@ -1,5 +1,5 @@
 /*
- * Sockets and operations on them. Every function with a ctx is called by a
+ * Sockets, files, and operations on them. Every function with a ctx is called by a
  * handler or an init, on its shard's thread, and does not block; the address
  * functions may be called by any thread.
  */
@@ -19,9 +19,13 @@ TINA_BEGIN_DECLS
 TINA_API tina_address tina_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 TINA_API tina_address tina_ipv6(const uint8_t address[16], uint16_t port);
 
+/* The Unix socket of that path; one longer than the 104 bytes that an address holds, or empty: family 0, which no call takes. */
+TINA_API tina_address tina_unix(const char *path);
+
 /*
- * Read "127.0.0.1:80", "[::1]:80" or "[fe80::1%2]:80" into *address. No names are
- * looked up. TINA_OK; TINA_INVALID: anything else, and *address is left alone.
+ * Read "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "unix:/run/x" or
+ * "unix:@abstract" into *address. No names are looked up. TINA_OK; TINA_INVALID:
+ * anything else, and *address is left alone.
  */
 TINA_API TINA_MUST_USE tina_status tina_address_parse(const char *text, tina_address *address);
 
@@ -34,7 +38,7 @@ TINA_API size_t tina_address_format(const tina_address *address, char *text, siz
 
 /* ---- Sockets ------------------------------------------------------------------ */
 
-typedef enum tina_socket_type { TINA_STREAM = 1 } tina_socket_type;
+typedef enum tina_socket_type { TINA_STREAM = 1, TINA_DATAGRAM = 2 } tina_socket_type;
 
 typedef enum tina_option { /* 0 or 1, unless it says otherwise */
                            TINA_OPT_REUSEADDR,
@@ -52,8 +56,8 @@ typedef enum tina_option { /* 0 or 1, unless it says otherwise */
 } tina_option;
 
 /*
- * A new socket, owned by this isolate and closed with it. family is TINA_IPV4 or
- * TINA_IPV6, type is TINA_STREAM.
+ * A new socket, owned by this isolate and closed with it. family is TINA_IPV4,
+ * TINA_IPV6 or TINA_UNIX.
  *
  * TINA_OK; TINA_INVALID: the family, the type, or fd is NULL; TINA_POOL_EXHAUSTED:
  * no descriptor is free, here or in the process; TINA_DENIED; TINA_UNSUPPORTED;
@@ -86,36 +90,89 @@ typedef enum tina_half { TINA_READ_HALF = 1, TINA_WRITE_HALF = 2, TINA_BOTH_HALV
  */
 TINA_API TINA_MUST_USE tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half);
 
+/* ---- Descriptors from elsewhere, and to elsewhere ------------------------------- */
+
+/*
+ * Take over a descriptor that the program opened: a pipe, standard input, an
+ * inherited socket, a file. From here on it is this isolate's, and closed with it.
+ * A socket becomes non-blocking; of anything else no flag is changed, since others
+ * may share it.
+ *
+ * TINA_OK; TINA_INVALID: os_fd is not open, or fd is NULL; TINA_POOL_EXHAUSTED: no
+ * descriptor is free; TINA_UNSUPPORTED: nothing that can be read or written, or in
+ * simulation. Where it is not TINA_OK, os_fd stays the program's.
+ */
+TINA_API TINA_MUST_USE tina_status tina_fd_adopt(tina_ctx *ctx, intptr_t os_fd, tina_fd *fd);
+
+/*
+ * Give a descriptor, both halves of it and nothing in flight, to an isolate on any
+ * shard: it gets a TINA_TAG_FD whose message->io.fd is the descriptor, by a new
+ * handle and from then on its own; source is the giver, message->io.peer whom it
+ * is connected to. What had come and was not received goes with it.
+ *
+ * TINA_OK: it is not this isolate's any more. On this shard the receiver owns it at
+ * once. On another it may still be refused where it arrives: then this isolate gets a
+ * TINA_TAG_FD itself, with its own handle and message->io.status saying why:
+ * TINA_STALE_HANDLE, TINA_MAILBOX_FULL or TINA_POOL_EXHAUSTED: the descriptor is its
+ * own again; TINA_SHARD_DOWN: it was lost with the receiver's shard. Whoever has
+ * ended by then, it is closed.
+ *
+ * TINA_STALE_HANDLE: that isolate or descriptor; TINA_NOT_OWNER: of both halves;
+ * TINA_BUSY: something is under way on it; TINA_MAILBOX_FULL; TINA_CHANNEL_FULL;
+ * TINA_POOL_EXHAUSTED: no message; TINA_SHARD_DOWN; TINA_INVALID: there is no such
+ * shard. Then it stays this isolate's.
+ */
+TINA_API TINA_MUST_USE tina_status tina_fd_give(tina_ctx *ctx, tina_handle to, tina_fd fd);
+
 /* The errno of the last TINA_SYSTEM_ERROR or TINA_DENIED of a call in this handler call; 0: there was none. */
 TINA_API int tina_os_error(const tina_ctx *ctx);
 
 /* ---- Operations ------------------------------------------------------------------ */
 
-#define TINA_PARTS_MAX 8 /* pieces of one send */
+#define TINA_PARTS_MAX 8 /* pieces of one send or write */
+
+enum {
+    TINA_OPEN_READ = 1,
+    TINA_OPEN_WRITE = 2,
+    TINA_OPEN_CREATE = 4,       /* where there is none */
+    TINA_OPEN_TRUNCATE = 8,     /* to nothing */
+    TINA_OPEN_APPEND = 16,      /* each write goes to the end, whatever its offset */
+    TINA_OPEN_EXCLUSIVE = 32,   /* with CREATE: fail where there is one */
+    TINA_OPEN_DIRECT_SYNC = 64, /* a write is over when it has reached the disk, as after a sync */
+};
 
 typedef struct tina_bytes {
     const void *data;
     size_t size;
 } tina_bytes;
 
+/* What an operation is to do. docs/reference/io.md has a row for each kind: its fields, its results, its errors. */
 typedef struct tina_op {
-    tina_tag kind; /* TINA_IO_ACCEPT, _CONNECT, _SEND, _RECV, _CLOSE */
-    tina_fd fd;
+    tina_tag kind; /* TINA_IO_ACCEPT ... */
+    tina_fd fd;    /* not of open, rename and unlink */
     /*
-     * send: up to buffer_size bytes in all, any readable memory, copied when the
-     * operation is made; larger, this isolate's struct, its working memory or
+     * send, write: up to buffer_size bytes in all, any readable memory, copied when
+     * the operation is made; larger, this isolate's struct, its working memory or
      * static memory, unchanged until the completion; or message->io.data, which
      * is then kept, not copied. At least 1 byte. All of it is sent, or the status
      * says why not, and message->io.size how much was.
-     * recv: size is the most to deliver (0: a whole buffer); the rest is the next
-     * receive's.
+     * sendto, or a send to a datagram socket: one datagram, at most buffer_size; 0
+     * bytes are one, too.
+     * recv, read, recvfrom: size is the most to deliver (0: a whole buffer). Of a
+     * stream the rest is the next receive's; of a datagram it is lost, and said so.
+     * sendfile: size is how much of the file from offset on. truncate: its new size.
      */
     const void *data;
     size_t size;
-    const tina_bytes *parts;     /* send: several pieces instead of data, in one operation */
+    const tina_bytes *parts;     /* send, sendto, write: several pieces instead of data, in one operation */
     uint32_t part_count;         /* with parts: 1 to TINA_PARTS_MAX */
+    uint64_t offset;             /* read, write, sendfile: where in the file; not of pipes */
     uint64_t timeout_ns;         /* 0: none; past it the status is TINA_TIMED_OUT */
-    const tina_address *address; /* connect: copied when the operation is made */
+    const tina_address *address; /* connect, sendto (NULL: where it is connected to): copied when the operation is made */
+    const char *path, *new_path; /* open, unlink, rename: shorter than buffer_size, of a rename together; copied likewise */
+    uint32_t flags;              /* open: TINA_OPEN_... */
+    uint32_t mode;               /* open with CREATE: 0: 0644; less the process's umask */
+    tina_fd file;                /* sendfile: the file; fd is the socket */
     uint64_t user;               /* handed back in message->io.user; not of a close that is an effect */
 } tina_op;
 
@@ -128,15 +185,18 @@ TINA_API TINA_MUST_USE tina_effect tina_io(tina_ctx *ctx, const tina_op *op);
 
 /*
  * As an action: submit and go on; its completion comes as a message while the
- * isolate is in tina_receive(). At most one reading operation (accept, recv) and
- * one writing one (connect, send) per descriptor: a connection may read, write and
- * take messages at once. Submitted to the kernel at the end of the tick.
+ * isolate is in tina_receive(). At most one reading operation (accept, recv,
+ * recvfrom, read, stat, and sendfile of its file) and one writing one (connect,
+ * send, sendto, write, sync, truncate, and sendfile of its socket) per descriptor: a
+ * connection may read, write and take messages at once. Submitted to the kernel at
+ * the end of the tick.
  *
  * TINA_OK: exactly one completion will come, unless the isolate ends first.
- * TINA_INVALID: the kind or an argument; TINA_STALE_HANDLE; TINA_NOT_OWNER: the
- * half that the operation needs; TINA_BUSY: one is under way in that half;
- * TINA_POOL_EXHAUSTED: no operation, (accept) descriptor or (send) buffer. A close
- * needs none of these, and at least one half.
+ * TINA_INVALID: the kind or an argument, or a descriptor that does not know that
+ * operation; TINA_STALE_HANDLE; TINA_NOT_OWNER: the half that the operation needs;
+ * TINA_BUSY: one is under way in that half; TINA_POOL_EXHAUSTED: no operation,
+ * (accept, open) descriptor or (what carries data or a path) buffer. A close needs
+ * none of these, and at least one half.
  */
 TINA_API TINA_MUST_USE tina_status tina_io_start(tina_ctx *ctx, const tina_op *op);
 

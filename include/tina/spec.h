@@ -126,20 +126,23 @@ typedef struct tina_system_spec {
 
     /* Per shard. 0: derived from the types; docs/concepts/memory.md has the formulas and the ranges. */
     uint32_t message_count;
-    uint32_t channel_capacity;    /* messages per pair and direction */
-    uint32_t inbox_capacity;      /* for tina_post; 0: 1024 */
-    uint32_t timer_count;         /* timers and calls under way; TINA_NONE: none */
-    uint32_t watch_count;         /* of this shard's isolates; TINA_NONE: none */
-    uint32_t fd_count;            /* TINA_NONE: none */
-    uint32_t op_count;            /* operations under way or not handled yet; TINA_NONE: none, where fd_count is too */
-    uint32_t buffer_count;        /* half of them for sends; TINA_NONE: none, where fd_count is too */
-    uint32_t buffer_size;         /* 64 bytes to 16 MiB; 0: 4096 */
-    uint32_t transfer_count;      /* TINA_NONE: none */
-    uint32_t transfer_size;       /* at most 1 GiB; 0: 4096 */
-    uint32_t scratch_size;        /* at most 1 GiB; 0: 65536 */
-    uint32_t stack_size;          /* 16 KiB to 1 GiB; 0: 256 KiB */
-    uint32_t log_size;            /* bytes, 1 KiB to 1 GiB; 0: 65536 */
-    uint32_t trace_count;         /* events that the flight recorder holds, at least 16; 0: 1024 */
+    uint32_t channel_capacity; /* messages per pair and direction */
+    uint32_t inbox_capacity;   /* for tina_post; 0: 1024 */
+    uint32_t timer_count;      /* timers and calls under way; TINA_NONE: none */
+    uint32_t watch_count;      /* of this shard's isolates; TINA_NONE: none */
+    uint32_t fd_count;         /* TINA_NONE: none */
+    uint32_t op_count;         /* operations under way or not handled yet; TINA_NONE: none, where fd_count is too */
+    uint32_t buffer_count;     /* half of them for sends; TINA_NONE: none, where fd_count is too */
+    uint32_t buffer_size;      /* 64 bytes to 16 MiB; 0: 4096 */
+    uint32_t transfer_count;   /* TINA_NONE: none */
+    uint32_t transfer_size;    /* at most 1 GiB; 0: 4096 */
+    uint32_t scratch_size;     /* at most 1 GiB; 0: 65536 */
+    uint32_t stack_size;       /* 16 KiB to 1 GiB; 0: 256 KiB */
+    uint32_t log_size;         /* bytes, 1 KiB to 1 GiB; 0: 65536 */
+    uint32_t trace_count;      /* events that the flight recorder holds, at least 16; 0: 1024 */
+    /* Threads that work on files where the backend can't by itself (epoll), started at boot, at most 64; 0: two, where
+     * there are descriptors; TINA_NONE: none, and files are TINA_UNSUPPORTED there. */
+    uint32_t file_threads;
     uint64_t timer_resolution_ns; /* 1 us to 1 s; 0: 1 ms */
 
     uint8_t backend; /* tina_backend; one that is named is used, or boot fails */

@@ -70,20 +70,37 @@ enum {                                /* tags below TINA_TAG_USER belong to the 
        TINA_TAG_SHARD_QUARANTINED = 0x0006, /* the same, but it stays down: sends to it are TINA_SHARD_DOWN */
        TINA_TAG_DOWN = 0x0007,              /* a watched isolate ended: payload is a tina_down */
        TINA_TAG_RESUME = 0x0008,            /* after tina_yield */
-       TINA_IO_ACCEPT = 0x0012,             /* message->io.fd is the new one */
+       TINA_TAG_FD = 0x0009,                /* a descriptor was given: message->io says which, see tina_fd_give */
+       TINA_IO_READ = 0x0010,
+       TINA_IO_WRITE = 0x0011,
+       TINA_IO_ACCEPT = 0x0012, /* message->io.fd is the new one */
        TINA_IO_CONNECT = 0x0013,
        TINA_IO_SEND = 0x0014,
        TINA_IO_RECV = 0x0015,
+       TINA_IO_SENDTO = 0x0016,
+       TINA_IO_RECVFROM = 0x0017,
        TINA_IO_CLOSE = 0x0018,
+       TINA_IO_SENDFILE = 0x0019,
+       TINA_IO_OPEN = 0x001A, /* message->io.fd is the new one */
+       TINA_IO_SYNC = 0x001B,
+       TINA_IO_STAT = 0x001C, /* message->io.size is the file's */
+       TINA_IO_TRUNCATE = 0x001D,
+       TINA_IO_RENAME = 0x001E,
+       TINA_IO_UNLINK = 0x001F,
        TINA_TAG_USER = 0x0100,
 };
 
-enum { TINA_IPV4 = 1, TINA_IPV6 = 2 };
+enum { TINA_IPV4 = 1, TINA_IPV6 = 2, TINA_UNIX = 3 };
 
-/* Where a socket is. Made by tina_ipv4, tina_ipv6 or tina_address_parse. */
+/*
+ * Where a socket is. Made by tina_ipv4, tina_ipv6, tina_unix or
+ * tina_address_parse. A Unix address is its first length bytes of path, without a
+ * final zero; none: a socket without a name. One that begins with a zero byte is in
+ * Linux's abstract namespace.
+ */
 typedef struct tina_address {
-    uint8_t family; /* TINA_IPV4, TINA_IPV6 */
-    uint8_t length; /* not used by these families */
+    uint8_t family; /* TINA_IPV4, TINA_IPV6, TINA_UNIX; 0: not known */
+    uint8_t length; /* of path, for TINA_UNIX */
     uint16_t port;  /* host byte order */
     uint32_t scope; /* IPv6 */
     union {
@@ -96,14 +113,16 @@ typedef struct tina_address {
 /* What an operation came to. */
 typedef struct tina_io_result {
     uint64_t size;            /* bytes done, also when the operation failed half-way */
-    tina_fd fd;               /* the descriptor it was for; for accept, the new one */
-    const uint8_t *data;      /* receive: the bytes, valid during this handler call only */
-    const tina_address *peer; /* accept: who; valid during this handler call only */
+    tina_fd fd;               /* the descriptor it was for; for accept, open and give, the new one */
+    const uint8_t *data;      /* receive, read: the bytes, valid during this handler call only */
+    const tina_address *peer; /* accept, recvfrom, give: who; family 0: not known. Valid during this handler call only */
     uint64_t user;            /* tina_op.user; 0 for a close that was an effect */
     int32_t os_error;         /* the host's errno where the kernel failed it, else 0 */
     uint16_t status;          /* tina_status; a receive at the peer's end is TINA_CLOSED */
-    uint16_t flags;           /* none yet */
+    uint16_t flags;           /* TINA_IO_TRUNCATED */
 } tina_io_result;
+
+enum { TINA_IO_TRUNCATED = 1 }; /* the datagram was longer than what was delivered of it */
 
 /* Everything a handler ever receives: two cache lines, owned by the runtime, valid during this call only. */
 typedef struct tina_message {
@@ -117,7 +136,7 @@ typedef struct tina_message {
     uint16_t reserved; /* the runtime's */
     union {
         uint8_t payload[TINA_PAYLOAD_MAX]; /* 16-byte aligned: messages lie on 128-byte lines */
-        tina_io_result io;                 /* where tag is a TINA_IO_ one */
+        tina_io_result io;                 /* where tag is a TINA_IO_ one, or TINA_TAG_FD */
     };
 } tina_message;
 TINA_STATIC_ASSERT(sizeof(tina_message) == 128, "a message is two cache lines");

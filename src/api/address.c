@@ -20,6 +20,18 @@ tina_address tina_ipv6(const uint8_t bytes[16], uint16_t port)
     return address;
 }
 
+tina_address tina_unix(const char *path)
+{
+    tina_address address = {.family = 0, .path = {0}};
+    size_t length = path == NULL ? 0 : strnlen(path, sizeof address.path + 1);
+    if (length == 0 || length > sizeof address.path)
+        return address;
+    address.family = TINA_UNIX;
+    address.length = (uint8_t)length;
+    memcpy(address.path, path, length);
+    return address;
+}
+
 /* ---- Parsing: each function reads from *text and moves it on; false: not what was expected ---- */
 
 static bool read_char(const char **text, char expected)
@@ -165,10 +177,26 @@ static bool read_bracketed(const char **text, tina_address *address)
     return read_char(text, ']');
 }
 
+#define UNIX_PREFIX "unix:"
+
+/* What stands behind the prefix; an @ in front: a name in the abstract namespace. */
+static tina_status parse_unix(const char *path, tina_address *address)
+{
+    tina_address parsed = tina_unix(path);
+    if (parsed.family == 0)
+        return TINA_INVALID;
+    if (parsed.path[0] == '@')
+        parsed.path[0] = '\0';
+    *address = parsed;
+    return TINA_OK;
+}
+
 tina_status tina_address_parse(const char *text, tina_address *address)
 {
     if (text == NULL || address == NULL)
         return TINA_INVALID;
+    if (strncmp(text, UNIX_PREFIX, sizeof UNIX_PREFIX - 1) == 0)
+        return parse_unix(text + sizeof UNIX_PREFIX - 1, address);
     bool is_ipv6 = *text == '[';
     tina_address parsed = {.family = is_ipv6 ? TINA_IPV6 : TINA_IPV4, .path = {0}};
     if (!(is_ipv6 ? read_bracketed(&text, &parsed) : read_ipv4(&text, parsed.ipv4)))
@@ -281,8 +309,20 @@ static void put_bracketed(output *to, const tina_address *address)
     put(to, ']');
 }
 
+static void put_unix(output *to, const tina_address *address)
+{
+    for (const char *prefix = UNIX_PREFIX; *prefix != '\0'; prefix++)
+        put(to, *prefix);
+    for (size_t i = 0; i < address->length && i < sizeof address->path; i++)
+        put(to, address->path[i] == '\0' ? '@' : address->path[i]);
+}
+
 static void put_address(output *to, const tina_address *address)
 {
+    if (address->family == TINA_UNIX) {
+        put_unix(to, address);
+        return;
+    }
     if (address->family == TINA_IPV4)
         put_ipv4(to, address->ipv4);
     else if (address->family == TINA_IPV6)

@@ -5,6 +5,9 @@
 #include "core/reactor.h"
 #include "core/stats.h"
 
+#include <limits.h>
+#include <string.h>
+
 /* ---- Sockets ----------------------------------------------------------------------------- */
 
 /* A call on an open socket: between begin_call, which finds it, and end_call. */
@@ -53,14 +56,14 @@ static tina_status open_socket(tina_ctx *ctx, int family, tina_socket_type type,
         ctx->os_error = os_error;
         return tina__stats_refused(shard, status);
     }
-    tina__descriptor_open(shard, index, os_fd, ctx->isolate);
+    tina__descriptor_open(shard, index, os_fd, type == TINA_DATAGRAM ? TINA__FD_DATAGRAM : TINA__FD_STREAM, ctx->isolate);
     *fd = tina__descriptor_handle(shard, index);
     return TINA_OK;
 }
 
 tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd)
 {
-    if ((family != TINA_IPV4 && family != TINA_IPV6) || type != TINA_STREAM || fd == NULL)
+    if (family < TINA_IPV4 || family > TINA_UNIX || (type != TINA_STREAM && type != TINA_DATAGRAM) || fd == NULL)
         return TINA_INVALID;
     tina__touch_result(fd, sizeof *fd);
     tina__change_begin(ctx->shard);
@@ -156,15 +159,51 @@ tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half)
     return end_call(&call, status);
 }
 
+static tina_status adopt(tina_ctx *ctx, int os_fd, tina_fd *fd)
+{
+    tina__shard *shard = ctx->shard;
+    uint32_t index = tina__descriptor_keep(shard);
+    if (index == TINA__NONE)
+        return tina__stats_refused(shard, TINA_POOL_EXHAUSTED);
+    uint8_t fd_class;
+    tina_status status = shard->api->adopt(shard->backend, os_fd, &fd_class, &ctx->os_error);
+    if (status != TINA_OK) {
+        tina__descriptor_give_back(shard, index);
+        return tina__stats_refused(shard, status);
+    }
+    tina__descriptor_open(shard, index, os_fd, fd_class, ctx->isolate);
+    *fd = tina__descriptor_handle(shard, index);
+    return TINA_OK;
+}
+
+tina_status tina_fd_adopt(tina_ctx *ctx, intptr_t os_fd, tina_fd *fd)
+{
+    if (os_fd < 0 || os_fd > INT_MAX || fd == NULL)
+        return TINA_INVALID;
+    tina__touch_result(fd, sizeof *fd);
+    tina__change_begin(ctx->shard);
+    tina_status status = adopt(ctx, (int)os_fd, fd);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
 int tina_os_error(const tina_ctx *ctx) { return ctx->os_error; }
 
 /* ---- Operations ------------------------------------------------------------------------------- */
 
+static void touch_path(const tina__shard *shard, const char *path)
+{
+    if (path != NULL)
+        tina__touch(path, strnlen(path, shard->p.buffer_size));
+}
+
 /* All that an operation points to, before anything is done about it. */
-static void touch_op(const tina_op *op)
+static void touch_op(const tina__shard *shard, const tina_op *op)
 {
     if (op->address != NULL)
         tina__touch(op->address, sizeof *op->address);
+    touch_path(shard, op->path);
+    touch_path(shard, op->new_path);
     if (op->parts != NULL && op->part_count <= TINA_PARTS_MAX) {
         for (uint32_t i = 0; i < op->part_count; i++) {
             if (op->parts[i].data != NULL)
@@ -177,7 +216,7 @@ static void touch_op(const tina_op *op)
 
 static tina_effect make_effect(tina_ctx *ctx, const tina_op *op)
 {
-    touch_op(op);
+    touch_op(ctx->shard, op);
     tina__change_begin(ctx->shard);
     tina_effect effect = tina__effect_io(ctx, op);
     tina__change_end(ctx->shard);
@@ -204,7 +243,7 @@ static tina_status start(tina_ctx *ctx, const tina_op *op)
 tina_status tina_io_start(tina_ctx *ctx, const tina_op *op)
 {
     tina_op copy = *op;
-    touch_op(&copy);
+    touch_op(ctx->shard, &copy);
     tina__change_begin(ctx->shard);
     tina_status status = start(ctx, &copy);
     tina__change_end(ctx->shard);

@@ -9,6 +9,12 @@ uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer)
     return shard->p.buffers + (size_t)buffer * shard->p.buffer_size;
 }
 
+void *tina__buffer_annex(const tina__shard *shard, uint32_t buffer)
+{
+    tina__assert(buffer < shard->p.buffer_count);
+    return shard->p.annexes + (size_t)buffer * TINA__ANNEX_SIZE;
+}
+
 static uint32_t send_share(const tina__shard *shard) { return shard->p.buffer_count / 2; }
 
 bool tina__buffers_must_not_wait(const tina__shard *shard)

@@ -18,6 +18,8 @@
 #include "core/shard.h"
 
 uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer);
+/* TINA__ANNEX_SIZE bytes: what belongs to an operation and is too large for it. Whose the buffer is, the annex is. */
+void *tina__buffer_annex(const tina__shard *shard, uint32_t buffer);
 
 /* For a send: a free one; NONE: the share is used up. */
 uint32_t tina__buffer_take(tina__shard *shard);

@@ -101,13 +101,14 @@ uint32_t tina__descriptor_keep(tina__shard *shard)
     return index;
 }
 
-void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, tina__isolate *owner)
+void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, uint8_t fd_class, tina__isolate *owner)
 {
     tina__descriptor *descriptor = descriptor_at(shard, index);
     tina__assert(descriptor->state == TINA__DESCRIPTOR_KEPT);
     descriptor->state = TINA__DESCRIPTOR_OPEN;
     descriptor->os_fd = os_fd;
     descriptor->os_fd_check = ~os_fd;
+    descriptor->fd_class = fd_class;
     link_half(shard, index, TINA__READ, owner);
     link_half(shard, index, TINA__WRITE, owner);
 }

@@ -113,7 +113,7 @@ static const tina_message *done_message(tina_ctx *frame, uint32_t node)
         return tina__descriptor_closed_message(frame->shard, node, frame->self);
     }
     frame->mail_kind = TINA__MAIL_OPERATION;
-    return &frame->shard->p.operations[node].message;
+    return tina__operation_message(frame, node);
 }
 
 static const tina_message *timer_message(tina_ctx *frame, uint32_t index)

@@ -128,7 +128,35 @@ static void see_accept(const tina__shard *shard, const tina__operation *operatio
     expect(seen,
            operation->accepted < shard->descriptors.fresh &&
                shard->p.descriptors[operation->accepted].state == TINA__DESCRIPTOR_KEPT,
-           "an accept keeps a descriptor for what it brings");
+           "an accept or an open keeps a descriptor for what it brings");
+}
+
+/* For what it sends or writes, or for a path. */
+static bool holds_buffer(const tina__operation *operation)
+{
+    switch ((tina__io_kind)operation->request.kind) {
+    case TINA__IO_SEND:
+    case TINA__IO_SEND_TO:
+    case TINA__IO_WRITE:
+    case TINA__IO_STAT:
+    case TINA__IO_OPEN:
+    case TINA__IO_RENAME:
+    case TINA__IO_UNLINK: return true;
+    default: return false;
+    }
+}
+
+static void see_place(const tina__shard *shard, uint32_t descriptor, uint32_t half, uint32_t index, tina__census *seen)
+{
+    if (half == TINA__HALF_NONE) {
+        expect(seen, descriptor == TINA__NONE, "an operation on a path is on no descriptor");
+        return;
+    }
+    if (!expect(seen, descriptor < shard->descriptors.fresh, "an operation under way is on a descriptor"))
+        return;
+    const tina__descriptor *on = &shard->p.descriptors[descriptor];
+    expect(seen, on->state == TINA__DESCRIPTOR_OPEN && on->operation[half] == index,
+           "an operation under way is on a descriptor");
 }
 
 static void see_under_way(const tina__shard *shard, const tina__operation *operation, uint32_t index, tina__census *seen)
@@ -138,16 +166,15 @@ static void see_under_way(const tina__shard *shard, const tina__operation *opera
     seen->starved += operation->state == TINA__OPERATION_STARVED;
     seen->armed += tina__timer_is_armed(&operation->deadline);
     see_holder(shard, operation->holder, seen);
-    if (!expect(seen, row != NULL && operation->descriptor < shard->descriptors.fresh,
-                "an operation under way is on a descriptor"))
+    if (!expect(seen, row != NULL, "an operation under way is of some kind"))
         return;
-    const tina__descriptor *descriptor = &shard->p.descriptors[operation->descriptor];
-    expect(seen, descriptor->state == TINA__DESCRIPTOR_OPEN && descriptor->operation[row->half] == index,
-           "an operation under way is on a descriptor");
+    see_place(shard, operation->descriptor, row->half, index, seen);
+    if (operation->kind == TINA_IO_SENDFILE)
+        see_place(shard, (uint32_t)operation->file, TINA__READ, index, seen);
     expect(seen, operation->isolate != TINA__NONE || operation->stop != TINA_OK,
            "an operation that is nobody's is cancelled");
-    expect(seen, operation->kind != TINA_IO_SEND || operation->buffer != TINA__NONE, "a send has a buffer");
-    if (operation->kind == TINA_IO_ACCEPT)
+    expect(seen, !holds_buffer(operation) || operation->buffer != TINA__NONE, "a send has a buffer");
+    if (tina__io_opens(operation->request.kind))
         see_accept(shard, operation, seen);
 }
 
@@ -239,9 +266,11 @@ static void see_half(const tina__shard *shard, const tina__descriptor *descripto
     expect(seen, owner == TINA__NONE || is_alive(shard, owner), "the owner of a descriptor is alive");
     if (operation == TINA__NONE)
         return;
-    expect(seen,
-           operation < shard->operations.fresh && is_under_way(&shard->p.operations[operation]) &&
-               shard->p.operations[operation].descriptor == index,
+    if (!expect(seen, operation < shard->operations.fresh && is_under_way(&shard->p.operations[operation]),
+                "what a descriptor waits for is under way on it"))
+        return;
+    const tina__operation *on = &shard->p.operations[operation];
+    expect(seen, on->descriptor == index || (on->kind == TINA_IO_SENDFILE && on->file == index),
            "what a descriptor waits for is under way on it");
 }
 

@@ -32,31 +32,31 @@ typedef struct tina__operation {
     union {
         tina_message message;        /* DONE */
         uint8_t backend_memory[128]; /* before */
+        tina_address address;        /* connect, sendto: to where, until the backend has read it */
     };
     tina__io_request request;
     tina__timer_node deadline;
     uint64_t user;
-    uint64_t size;     /* bytes to send in all */
+    uint64_t size;     /* bytes to send in all; 0: a sendfile to the file's end */
     uint64_t progress; /* bytes done */
     uint32_t generation;
     uint32_t link;           /* the pool's, the staged list's; next of the starved */
     uint32_t isolate;        /* NONE: it ended, the operation is the runtime's */
     uint32_t next, previous; /* the isolate's operations */
     uint32_t done_next;      /* STARVED: previous of the starved */
-    uint32_t descriptor;
-    uint32_t buffer;   /* held, or NONE */
-    uint32_t accepted; /* the descriptor kept for what an accept brings, or NONE */
-    uint32_t holder;   /* who waits until it is over, see core/supervise.h; or NONE */
-    uint16_t stop;     /* tina_status that a cancelled completion gets; 0: not cancelled */
+    uint32_t descriptor;     /* that it is on, or NONE: it has a path */
+    uint32_t buffer;         /* held, or NONE */
+    uint32_t accepted;       /* the descriptor kept for what an accept or an open brings, or NONE */
+    uint32_t holder;         /* who waits until it is over, see core/supervise.h; or NONE */
+    uint16_t stop;           /* tina_status that a cancelled completion gets; 0: not cancelled */
     tina_tag kind;
     uint8_t state;      /* tina__operation_state */
-    uint8_t part_count; /* of parts; 0: everything is in the buffer */
+    uint8_t part_count; /* of those that the buffer's annex keeps; 0: everything is in the buffer */
     uint8_t part;
     bool is_unreadable; /* send: the rest's memory is gone */
-    uint64_t part_offset;
     union {
-        tina_address address;             /* connect: to where; accept: from where */
-        tina_bytes parts[TINA_PARTS_MAX]; /* send: from where in the isolate's memory */
+        uint64_t part_offset;
+        uint64_t file; /* sendfile: the file's handle until it starts, then its index */
     };
 } tina__operation;
 
@@ -64,7 +64,7 @@ enum { TINA__READ, TINA__WRITE }; /* the halves of a descriptor, as indexes */
 
 typedef enum tina__descriptor_state {
     TINA__DESCRIPTOR_FREE,
-    TINA__DESCRIPTOR_KEPT, /* for an accept under way */
+    TINA__DESCRIPTOR_KEPT, /* for an accept or an open under way */
     TINA__DESCRIPTOR_OPEN,
     TINA__DESCRIPTOR_CLOSED, /* a completion of the close waits for its isolate */
 } tina__descriptor_state;
@@ -84,7 +84,8 @@ typedef struct tina__descriptor {
     uint32_t holder[2]; /* by the first half that was let go: who waits until it is over, or NONE */
     uint8_t state;      /* tina__descriptor_state */
     uint8_t told;       /* halves whose closer has its completion */
-    uint8_t unused[6];
+    uint8_t fd_class;   /* tina__fd_class */
+    uint8_t unused[5];
 } tina__descriptor;
 
 #endif

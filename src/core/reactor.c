@@ -12,6 +12,14 @@ static tina__operation *operation_at(const tina__shard *shard, uint32_t index)
     return &shard->p.operations[index];
 }
 
+/* Of the descriptor that it is on; none: it has a path. */
+static tina_fd handle_of(const tina__shard *shard, const tina__operation *operation)
+{
+    if (operation->descriptor == TINA__NONE)
+        return (tina_fd){0};
+    return tina__descriptor_handle(shard, operation->descriptor);
+}
+
 static uint32_t index_of(const tina__shard *shard, const tina__operation *operation)
 {
     return (uint32_t)(operation - shard->p.operations);
@@ -50,7 +58,9 @@ tina_status tina__operation_make(tina_ctx *frame, const tina_op *op, uint32_t *i
     operation->user = op->user;
     operation->request = (tina__io_request){
         .token = op->fd.bits, /* until it starts: what it is for */
-        .kind = row->backend_kind,
+        .os_fd = -1,
+        .file_fd = -1,
+        .slot = TINA__SLOT_NONE,
         .backend_memory = operation->backend_memory,
     };
     operation->deadline = (tina__timer_node){.owner = *index, .kind = TINA__NODE_OPERATION};
@@ -129,14 +139,61 @@ static void queue_request(tina__shard *shard, tina__operation *operation)
     shard->submit_tail = &operation->request.next;
 }
 
-static tina_status check_start(tina__shard *shard, const tina__isolate *isolate, const tina__operation *operation,
-                               const tina__op_row *row, uint32_t *descriptor)
+/* A half of a descriptor of the isolate's, with nothing under way in it. */
+static tina_status find_half(const tina__shard *shard, const tina__isolate *isolate, uint64_t fd, uint32_t half,
+                             uint32_t *index)
 {
-    uint8_t halves = (uint8_t)(1u << row->half);
-    tina_status status = tina__descriptor_find(shard, isolate, operation->request.token, halves, descriptor);
+    tina_status status = tina__descriptor_find(shard, isolate, fd, (uint8_t)(1u << half), index);
     if (status != TINA_OK)
         return status;
-    return shard->p.descriptors[*descriptor].operation[row->half] == TINA__NONE ? TINA_OK : TINA_BUSY;
+    return shard->p.descriptors[*index].operation[half] == TINA__NONE ? TINA_OK : TINA_BUSY;
+}
+
+/* The file of a sendfile: from here on its index. */
+static tina_status find_file(const tina__shard *shard, const tina__isolate *isolate, tina__operation *operation)
+{
+    uint32_t file;
+    tina_status status = find_half(shard, isolate, operation->file, TINA__READ, &file);
+    if (status != TINA_OK)
+        return status;
+    if (shard->p.descriptors[file].fd_class != TINA__FD_FILE)
+        return TINA_INVALID;
+    operation->file = file;
+    operation->request.file_fd = shard->p.descriptors[file].os_fd;
+    return TINA_OK;
+}
+
+/* On which descriptor, and what that makes of it for the backend. */
+static tina_status find_place(const tina__shard *shard, const tina__isolate *isolate, tina__operation *operation,
+                              const tina__op_row *row)
+{
+    operation->descriptor = TINA__NONE;
+    operation->request.kind = row->backend_kinds[0];
+    if (row->half == TINA__HALF_NONE)
+        return TINA_OK;
+    uint32_t index;
+    tina_status status = find_half(shard, isolate, operation->request.token, row->half, &index);
+    if (status != TINA_OK)
+        return status;
+    const tina__descriptor *descriptor = &shard->p.descriptors[index];
+    if (row->backend_kinds[descriptor->fd_class] == TINA__IO_NONE)
+        return TINA_INVALID;
+    operation->descriptor = index;
+    operation->request.kind = row->backend_kinds[descriptor->fd_class];
+    operation->request.fd_class = descriptor->fd_class;
+    operation->request.slot = index;
+    operation->request.os_fd = descriptor->os_fd;
+    return operation->kind == TINA_IO_SENDFILE ? find_file(shard, isolate, operation) : TINA_OK;
+}
+
+/* Its place in what it is on; NONE: none any more. */
+static void occupy(tina__shard *shard, const tina__operation *operation, const tina__op_row *row, uint32_t index)
+{
+    if (operation->descriptor == TINA__NONE)
+        return;
+    shard->p.descriptors[operation->descriptor].operation[row->half] = index;
+    if (operation->kind == TINA_IO_SENDFILE)
+        shard->p.descriptors[operation->file].operation[TINA__READ] = index;
 }
 
 tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, uint32_t index)
@@ -144,25 +201,21 @@ tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, ui
     tina__operation *operation = operation_at(shard, index);
     tina__assert(operation->state == TINA__OPERATION_STAGED);
     const tina__op_row *row = tina__op_row_of(operation->kind);
-    uint32_t descriptor;
-    tina_status status = check_start(shard, isolate, operation, row, &descriptor);
+    tina_status status = find_place(shard, isolate, operation, row);
     if (status == TINA_OK)
         status = row->start(shard, operation);
     if (status != TINA_OK) {
         unmake(shard, operation);
         return status;
     }
-    operation->descriptor = descriptor;
     operation->request.token = tina__word_make(shard->id, index, operation->generation);
-    operation->request.slot = descriptor;
-    operation->request.os_fd = shard->p.descriptors[descriptor].os_fd;
-    shard->p.descriptors[descriptor].operation[row->half] = index;
+    occupy(shard, operation, row, index);
     link_operation(shard, operation, isolate);
     queue_request(shard, operation);
     shard->operations_under_way++;
     tina__count(shard, io_submitted);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_IO, tina__isolate_handle(shard, isolate), operation->kind, 0,
-                    tina__descriptor_handle(shard, descriptor).bits);
+                    handle_of(shard, operation).bits);
     uint64_t timeout_ns = operation->deadline.deadline_ns;
     if (timeout_ns != 0 && timeout_ns != TINA_NONE_NS)
         tina__timer_wheel_start(shard->p.wheel, &operation->deadline, tina__add_saturating(shard->now_ns, timeout_ns));
@@ -289,18 +342,19 @@ static void finish(tina__shard *shard, tina__operation *operation, const tina__i
     tina__timer_wheel_cancel(shard->p.wheel, &operation->deadline);
     tina_io_result result = {
         .size = completion->size,
-        .fd = tina__descriptor_handle(shard, operation->descriptor),
+        .fd = handle_of(shard, operation),
         .user = operation->user,
         .os_error = completion->os_error,
         .status = (uint16_t)final_status(operation, completion),
     };
     row->finish(shard, operation, completion, owner, &result);
-    shard->p.descriptors[operation->descriptor].operation[row->half] = TINA__NONE;
+    occupy(shard, operation, row, TINA__NONE);
     shard->operations_under_way--;
     count_completion(shard, (tina_status)result.status);
     tina_handle who = owner == NULL ? (tina_handle){0} : tina__isolate_handle(shard, owner);
     tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_IO_OVER, who, operation->kind, result.status, result.size);
     uint32_t descriptor = operation->descriptor;
+    uint32_t file = operation->kind == TINA_IO_SENDFILE ? (uint32_t)operation->file : TINA__NONE;
     uint32_t holder = operation->holder;
     if (owner != NULL) {
         write_message(shard, operation, &result);
@@ -309,7 +363,10 @@ static void finish(tina__shard *shard, tina__operation *operation, const tina__i
         tina__count(shard, io_late);
         give_back(shard, operation);
     }
-    tina__descriptor_settle(shard, descriptor);
+    if (descriptor != TINA__NONE)
+        tina__descriptor_settle(shard, descriptor);
+    if (file != TINA__NONE)
+        tina__descriptor_settle(shard, file);
     tina__supervise_release(shard, holder);
 }
 
@@ -321,7 +378,7 @@ static void complete(tina__shard *shard, const tina__io_completion *completion)
     tina__assert(operation->generation == tina__word_generation(completion->token));
     if (completion->buffer != TINA__BUFFER_NONE)
         tina__buffer_received(shard, completion->buffer);
-    if (operation->kind == TINA_IO_RECV && completion->status == TINA_BUSY && operation->stop == TINA_OK) {
+    if (completion->status == TINA_BUSY && tina__io_fills(operation->request.kind) && operation->stop == TINA_OK) {
         starved_push(shard, operation);
         return;
     }
@@ -388,6 +445,30 @@ static void reclaim_done(tina__shard *shard, tina__operation *operation)
     operation->buffer = TINA__NONE;
     unlink_operation(shard, operation);
     give_back(shard, operation);
+}
+
+/* Who is at the other end of what it brought; not known where that is over already. */
+static void look_up_peer(tina_ctx *frame, tina_message *message)
+{
+    uint32_t index;
+    const tina__shard *shard = frame->shard;
+    int os_error;
+    frame->peer.family = 0;
+    message->io.peer = &frame->peer;
+    if (tina__descriptor_find_any(shard, frame->isolate, message->io.fd.bits, &index) != TINA_OK)
+        return;
+    tina_status status = shard->api->socket_peer(shard->backend, shard->p.descriptors[index].os_fd, &frame->peer, &os_error);
+    if (status != TINA_OK)
+        frame->peer.family = 0;
+}
+
+const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index)
+{
+    tina__operation *operation = operation_at(frame->shard, index);
+    tina__assert(operation->state == TINA__OPERATION_DONE);
+    if (operation->kind == TINA_IO_ACCEPT && operation->message.io.status == TINA_OK)
+        look_up_peer(frame, &operation->message);
+    return &operation->message;
 }
 
 void tina__operation_handled(tina__shard *shard, uint32_t index) { reclaim_done(shard, operation_at(shard, index)); }

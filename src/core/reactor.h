@@ -29,6 +29,9 @@ void tina__operation_cancel(tina__shard *shard, uint32_t index, tina_status stop
 /* Its deadline has passed. */
 void tina__operation_deadline(tina__shard *shard, uint32_t index);
 
+/* The message of one that is over, for the frame that is to handle it. */
+const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index);
+
 /* Its message was handled. */
 void tina__operation_handled(tina__shard *shard, uint32_t index);
 
@@ -68,7 +71,7 @@ tina_status tina__descriptor_find_any(const tina__shard *shard, const tina__isol
 
 /* A free one, kept; then opened for an isolate, or given back. NONE: all are in use. */
 uint32_t tina__descriptor_keep(tina__shard *shard);
-void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, tina__isolate *owner);
+void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, uint8_t fd_class, tina__isolate *owner);
 void tina__descriptor_give_back(tina__shard *shard, uint32_t index);
 
 /*

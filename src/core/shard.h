@@ -150,6 +150,7 @@ struct tina_ctx {
     tina__isolate *begun_to; /* here: its receiver; NULL: on another shard */
     tina_tag begun_tag;
     uint8_t begun_shard;
+    tina_address peer; /* where the message says whom a descriptor is connected to */
 };
 
 /* Why all that a shard holds is to end at once. Whoever turns the shard sees to it, after the tick. */
@@ -180,6 +181,7 @@ typedef struct tina__shard_parts {
     uint32_t buffer_count;
     uint32_t buffer_size;
     uint8_t *buffers;
+    uint8_t *annexes; /* TINA__ANNEX_SIZE bytes for each buffer */
     uint32_t *buffer_links;
     uint8_t *buffer_users;
     uint32_t transfer_count;

@@ -9,33 +9,66 @@
  * its completion has been collected the request, and the memory that it names,
  * belong to the backend and do not move. Each request gets exactly one
  * completion, with the same token. Requests on one descriptor may be: at most
- * one that reads (accept, receive) and at most one that writes (connect, send),
- * at once.
+ * one that reads and at most one that writes, at once.
  *
- *   ACCEPT   the completion's os_fd is the new descriptor, non-blocking and
- *            closed on exec; peer, where not NULL, is filled in
- *   CONNECT  to *peer
- *   RECEIVE  at most size bytes into one of the lent buffers; the completion
- *            names the buffer, which is the reactor's again, or NONE where there
- *            was no data. At the peer's end: TINA_CLOSED. Where no buffer is
- *            lent and there may be data: status TINA_BUSY; the reactor submits
- *            it again when it has lent one
- *   SEND     size bytes at data; the completion's size is what was taken, at
- *            least 1 when its status is TINA_OK, and may be less than asked:
- *            the reactor submits the rest. With no_wait set: TINA_BUSY where
- *            not a single byte could be taken at once
+ * That read (tina__io_reads), of sockets:
+ *
+ *   ACCEPT        the completion's os_fd is the new descriptor, non-blocking and
+ *                 closed on exec
+ *   RECEIVE       at most size bytes into one of the lent buffers; the completion
+ *                 names the buffer, which is the reactor's again, or NONE where there
+ *                 was no data. At the peer's end: TINA_CLOSED. Where no buffer is
+ *                 lent and there may be data: status TINA_BUSY; the reactor submits
+ *                 it again when it has lent one
+ *   RECEIVE_FROM  the same for one datagram, which may be empty: a buffer is named all
+ *                 the same. Whom it is from is written, as a tina_address, into the
+ *                 buffer's annex (family 0: not known); is_truncated: it was longer
+ *
+ * of files and pipes:
+ *
+ *   READ          as RECEIVE, from offset where fd_class is FILE. At a file's end
+ *                 TINA_OK with size 0 and no buffer, at a pipe's TINA_CLOSED
+ *   STAT          the completion's size is the file's; TINA_UNSUPPORTED: it is no
+ *                 regular file and has none. data: 256 bytes that the backend may use
+ *
+ * That write, on sockets:
+ *
+ *   CONNECT       to *peer, which may lie in backend_memory: it is read first
+ *   SEND          size bytes at data; the completion's size is what was taken, at
+ *                 least 1 when its status is TINA_OK, and may be less than asked:
+ *                 the reactor submits the rest. With no_wait set: TINA_BUSY where
+ *                 not a single byte could be taken at once
+ *   SEND_TO       one datagram, the same but for its rest: it goes as a whole. To
+ *                 *peer, or where it is connected to (NULL)
+ *   SENDFILE      size bytes from offset of file_fd on, to os_fd, as SEND; at the
+ *                 file's end less, and then nothing: TINA_OK with size 0
+ *
+ * on files and pipes:
+ *
+ *   WRITE         as SEND, at offset where fd_class is FILE
+ *   SYNC          all that was written, and the file's size, is on the disk
+ *   TRUNCATE      the file is offset bytes long
+ *
+ * Without a descriptor (os_fd -1, slot NONE): data is a path, with a final zero.
+ *
+ *   OPEN          flags are TINA_OPEN_...; the completion's os_fd is the new
+ *                 descriptor, closed on exec, and fd_class says what it is. Does not
+ *                 wait for anybody at the other end of a pipe
+ *   RENAME        the new path lies at data + size
+ *   UNLINK
  *
  * A request that fails completes with a status and the host's errno; it never
  * takes the rest of its batch with it. There is no limit on how many requests
- * one submit may bring.
+ * one submit may bring. What a backend can't do it completes as TINA_UNSUPPORTED.
  *
  * Cancel asks for the end of one request: its completion comes soon, as
- * TINA_CANCELLED or with what it did, if it was over already. Cancelling what
- * has completed is harmless.
+ * TINA_CANCELLED or with what it did, if it was over already. What works on a disk
+ * may take until the disk is done. Cancelling what has completed is harmless.
  *
  * Buffers. lend gives the backend a buffer of config.buffer_size bytes, at
- * config.buffers + index * config.buffer_size, to receive into. An idle
- * connection holds none: a buffer is taken only when there is data.
+ * config.buffers + index * config.buffer_size, to receive into; its annex lies at
+ * config.annexes + index * TINA__ANNEX_SIZE. An idle connection holds none: a
+ * buffer is taken only when there is data.
  *
  * The turn. submit queues; flush hands all that is queued to the kernel, lets it
  * finish what it can, and waits up to wait_ns for something to collect (0: does
@@ -51,13 +84,17 @@
  * the reactor closes one, no request on it is under way, and close tells the
  * backend to forget what it knows of it. slot is a number below config.fd_count
  * which the reactor gives each descriptor, unique while it is open: where a
- * backend keeps what it knows.
+ * backend keeps what it knows. Descriptors move between shards: one backend lets
+ * go of it, another takes it, with another slot; between the two it may lie in a
+ * channel, and be closed from there (slot NONE: nobody knows anything of it).
  *
  * Time and randomness do not exist here, except for wait_ns, and for how long
- * abandon waits.
+ * abandon and close wait.
  */
 #ifndef TINA__IO_BACKEND_H
 #define TINA__IO_BACKEND_H
+
+#include "base/fd_class.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,40 +103,77 @@
 #include <tina/spec.h>
 
 #define TINA__BUFFER_NONE UINT32_MAX
+#define TINA__SLOT_NONE   UINT32_MAX
+#define TINA__ANNEX_SIZE  256 /* beside each buffer: a datagram's address; 8-byte aligned */
 
-typedef enum tina__io_kind { TINA__IO_ACCEPT, TINA__IO_CONNECT, TINA__IO_RECEIVE, TINA__IO_SEND } tina__io_kind;
+typedef enum tina__io_kind {
+    TINA__IO_ACCEPT,
+    TINA__IO_RECEIVE,
+    TINA__IO_RECEIVE_FROM,
+    TINA__IO_READ,
+    TINA__IO_STAT,
+    TINA__IO_CONNECT,
+    TINA__IO_SEND,
+    TINA__IO_SEND_TO,
+    TINA__IO_SENDFILE,
+    TINA__IO_WRITE,
+    TINA__IO_SYNC,
+    TINA__IO_TRUNCATE,
+    TINA__IO_OPEN,
+    TINA__IO_RENAME,
+    TINA__IO_UNLINK,
+} tina__io_kind;
+
+static inline bool tina__io_reads(uint8_t kind) { return kind <= TINA__IO_STAT; }
+static inline bool tina__io_has_fd(uint8_t kind) { return kind < TINA__IO_OPEN; }
+static inline bool tina__io_opens(uint8_t kind) { return kind == TINA__IO_ACCEPT || kind == TINA__IO_OPEN; }
+/* It takes one of the lent buffers. */
+static inline bool tina__io_fills(uint8_t kind) { return kind >= TINA__IO_RECEIVE && kind <= TINA__IO_READ; }
 
 typedef struct tina__io_request {
     struct tina__io_request *next; /* whose it is: the reactor's list before submit, the backend's after */
     uint64_t token;                /* comes back with the completion */
-    const void *data;              /* SEND */
-    uint32_t size;                 /* SEND, RECEIVE */
-    uint32_t slot;                 /* the descriptor's number */
+    const void *data;
+    uint32_t size;
+    uint32_t slot; /* the descriptor's number */
     int32_t os_fd;
-    uint8_t kind;          /* tina__io_kind */
-    bool no_wait;          /* SEND */
-    uint8_t backend_state; /* the backend's */
-    tina_address *peer;    /* ACCEPT: out, may be NULL; CONNECT: in */
-    void *backend_memory;  /* 128 bytes, 16-byte aligned, the backend's while it has the request (socket addresses) */
+    int32_t file_fd; /* SENDFILE */
+    union {
+        uint64_t offset; /* READ, WRITE, SENDFILE; TRUNCATE: the new size */
+        struct {
+            uint32_t flags, mode; /* OPEN */
+        };
+    };
+    const tina_address *peer; /* CONNECT, SEND_TO */
+    void *backend_memory;     /* 128 bytes, 16-byte aligned, the backend's while it has the request (socket addresses) */
+    uint8_t kind;             /* tina__io_kind */
+    uint8_t fd_class;         /* tina__fd_class of os_fd */
+    uint8_t backend_state;    /* the backend's */
+    bool no_wait;             /* SEND, SEND_TO */
 } tina__io_request;
 
 typedef struct tina__io_completion {
     uint64_t token;
-    uint32_t size;    /* bytes done */
-    uint32_t buffer;  /* RECEIVE: which, or TINA__BUFFER_NONE */
-    int32_t os_fd;    /* ACCEPT: the new one, or -1 */
+    uint64_t size;    /* bytes done; STAT: the file's */
+    uint32_t buffer;  /* RECEIVE, RECEIVE_FROM, READ: which, or TINA__BUFFER_NONE */
+    int32_t os_fd;    /* ACCEPT, OPEN: the new one, or -1 */
     int32_t os_error; /* errno, or 0 */
     uint16_t status;  /* tina_status */
+    uint8_t fd_class; /* OPEN: of the new one; an accept's is a stream */
+    bool is_truncated;
 } tina__io_completion;
 
 typedef struct tina__backend tina__backend; /* each backend's own */
 
 typedef struct tina__backend_config {
     uint8_t *buffers; /* page-aligned */
+    uint8_t *annexes;
     uint32_t buffer_count;
     uint32_t buffer_size;
     uint32_t fd_count;
     uint32_t op_count;
+    uint32_t
+        file_threads; /* for backends whose kernel does not work on files by itself; 0: none, files are TINA_UNSUPPORTED */
     int wake_fd;
     void *memory; /* memory_size(config) bytes, zeroed, 64-byte aligned: all that the backend keeps of its own */
 } tina__backend_config;
@@ -146,7 +220,12 @@ typedef struct tina__backend_api {
     tina_status (*socket_set)(tina__backend *backend, int os_fd, int option, int value, int *os_error);
     tina_status (*socket_get)(tina__backend *backend, int os_fd, int option, int *value, int *os_error);
     tina_status (*socket_shutdown)(tina__backend *backend, int os_fd, int half, int *os_error);
-    void (*close_fd)(tina__backend *backend, int os_fd, uint32_t slot);
+    /* What an os_fd of the program's is; a socket becomes non-blocking. Otherwise as above; it stays the program's then. */
+    tina_status (*adopt)(tina__backend *backend, int os_fd, uint8_t *fd_class, int *os_error);
+    void (*close_fd)(tina__backend *backend, int os_fd, uint32_t slot); /* slot NONE: see above */
+    void (*let_go)(tina__backend *backend, int os_fd,
+                   uint32_t slot);                        /* nothing is under way; it stays open, for another backend */
+    void (*take_over)(tina__backend *backend, int os_fd); /* that another has let go of */
 } tina__backend_api;
 
 extern const tina__backend_api tina__uring_backend;

@@ -121,8 +121,16 @@ static uint32_t collect(tina__backend *backend, tina__io_completion *completions
 
 static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
-    tina__ready_forget(&backend->ready, slot);
+    if (slot != TINA__SLOT_NONE)
+        tina__ready_forget(&backend->ready, slot);
     close(os_fd);
+}
+
+static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
+{
+    if (backend->ready.fds[slot].is_watched)
+        epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, os_fd, NULL);
+    tina__ready_forget(&backend->ready, slot);
 }
 
 /* ---- Ending everything ---- */
@@ -230,5 +238,8 @@ const tina__backend_api tina__epoll_backend = {
     .socket_set = socket_set,
     .socket_get = socket_get,
     .socket_shutdown = socket_shutdown,
+    .adopt = adopt,
     .close_fd = close_fd,
+    .let_go = let_go,
+    .take_over = take_over,
 };

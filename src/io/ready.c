@@ -36,10 +36,7 @@ static tina__ready_fd *fd_at(tina__ready *ready, uint32_t slot)
     return &ready->fds[slot];
 }
 
-static bool is_reading(const tina__io_request *request)
-{
-    return request->kind == TINA__IO_ACCEPT || request->kind == TINA__IO_RECEIVE;
-}
+static bool is_reading(const tina__io_request *request) { return tina__io_reads(request->kind); }
 
 static tina__io_request **place_of(tina__ready_fd *fd, const tina__io_request *request)
 {
@@ -62,12 +59,9 @@ static bool would_block(int os_error) { return os_error == EAGAIN || os_error ==
 
 static bool try_accept(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
 {
-    tina__sock_address host = {.length = sizeof host.ipv6};
-    bool wants_peer = request->peer != NULL;
     int os_fd;
     do {
-        os_fd = accept4(request->os_fd, wants_peer ? &host.any : NULL, wants_peer ? &host.length : NULL,
-                        SOCK_NONBLOCK | SOCK_CLOEXEC);
+        os_fd = accept4(request->os_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (os_fd < 0 && errno == EINTR);
     if (os_fd < 0) {
         if (would_block(errno))
@@ -77,8 +71,6 @@ static bool try_accept(tina__ready *ready, tina__ready_fd *fd, tina__io_request 
     }
     fd->accepted = os_fd;
     fd->has_accepted = true;
-    if (wants_peer)
-        tina__sock_decode(&host, request->peer);
     tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
     completion.os_fd = os_fd;
     tina__requests_finish(&ready->done, request, completion);
@@ -93,7 +85,7 @@ static bool look_after_connect(tina__ready *ready, tina__io_request *request)
     if (getsockopt(request->os_fd, SOL_SOCKET, SO_ERROR, &os_error, &length) != 0)
         os_error = errno;
     if (os_error == 0) {
-        tina__sock_address host = {.length = sizeof host.ipv6};
+        tina__sock_address host = {.length = sizeof host.bytes};
         if (getpeername(request->os_fd, &host.any, &host.length) == 0) {
             finish(ready, request, TINA_OK, 0);
             return true;
@@ -191,6 +183,10 @@ static bool try_request(tina__ready *ready, tina__ready_fd *fd, tina__io_request
     case TINA__IO_CONNECT: is_over = try_connect(ready, request); break;
     case TINA__IO_RECEIVE: is_over = try_receive(ready, fd, request); break;
     case TINA__IO_SEND: is_over = try_send(ready, fd, request); break;
+    default:
+        finish(ready, request, TINA_UNSUPPORTED, 0);
+        is_over = true;
+        break;
     }
     if (!is_over && is_reading(request))
         fd->is_drained = true;
@@ -213,6 +209,10 @@ static bool is_worth_trying(const tina__ready *ready, const tina__ready_fd *fd, 
 
 bool tina__ready_submit(tina__ready *ready, tina__io_request *request)
 {
+    if (!tina__io_has_fd(request->kind)) {
+        finish(ready, request, TINA_UNSUPPORTED, 0);
+        return false;
+    }
     tina__ready_fd *fd = fd_at(ready, request->slot);
     tina__io_request **place = place_of(fd, request);
     tina__assert(*place == NULL);
@@ -281,6 +281,8 @@ bool tina__ready_goes_again(const tina__ready *ready, const tina__io_request *re
 
 tina__io_completion tina__ready_hand_out(tina__ready *ready, const tina__io_request *request)
 {
+    if (!tina__io_has_fd(request->kind))
+        return tina__requests_completion(request);
     tina__ready_fd *fd = fd_at(ready, request->slot);
     if (request->kind == TINA__IO_ACCEPT && fd->has_accepted) {
         fd->next_handed = ready->handed;

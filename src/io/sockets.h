@@ -60,4 +60,16 @@ static inline tina_status socket_shutdown(tina__backend *backend, int os_fd, int
     return tina__sock_shutdown(os_fd, half, os_error);
 }
 
+static inline tina_status adopt(tina__backend *backend, int os_fd, uint8_t *fd_class, int *os_error)
+{
+    (void)backend;
+    return tina__sock_adopt(os_fd, fd_class, os_error);
+}
+
+static inline void take_over(tina__backend *backend, int os_fd)
+{
+    (void)backend; /* what is to be known of it is learnt with its first request */
+    (void)os_fd;
+}
+
 #endif

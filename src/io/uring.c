@@ -254,11 +254,7 @@ static bool ends_watch(uint64_t word) { return word == OWN_WAKE || word == OWN_W
 
 static void prepare_accept(struct io_uring_sqe *entry, const tina__io_request *request)
 {
-    tina__sock_address *host = request->backend_memory;
-    host->length = sizeof host->ipv6;
-    bool wants_peer = request->peer != NULL;
-    io_uring_prep_accept(entry, request->os_fd, wants_peer ? &host->any : NULL, wants_peer ? &host->length : NULL,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+    io_uring_prep_accept(entry, request->os_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 static void prepare_receive(const tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
@@ -282,6 +278,7 @@ static void prepare(const tina__backend *backend, struct io_uring_sqe *entry, co
         io_uring_prep_send(entry, request->os_fd, request->data, request->size,
                            MSG_NOSIGNAL | (request->no_wait ? MSG_DONTWAIT : 0));
         break;
+    default: break;
     }
 }
 
@@ -343,7 +340,16 @@ static void finish(tina__backend *backend, tina__io_request *request, tina_statu
 /* Only kinds with an address can be wrong in themselves. */
 static bool is_sound(const tina__io_request *request)
 {
-    return request->kind != TINA__IO_CONNECT || tina__sock_encode(request->peer, request->backend_memory);
+    if (request->kind != TINA__IO_CONNECT)
+        return true;
+    tina_address peer = *request->peer; /* which may lie where the host's form is to be */
+    return tina__sock_encode(&peer, request->backend_memory);
+}
+
+static bool is_known(const tina__io_request *request)
+{
+    return request->kind == TINA__IO_ACCEPT || request->kind == TINA__IO_CONNECT || request->kind == TINA__IO_RECEIVE ||
+           request->kind == TINA__IO_SEND;
 }
 
 static bool hand_over_requests(tina__backend *backend)
@@ -354,6 +360,8 @@ static bool hand_over_requests(tina__backend *backend)
         tina__io_request *request = tina__requests_pop(&backend->queue);
         if (request->backend_state == QUEUED_CANCELLED) {
             finish(backend, request, TINA_CANCELLED);
+        } else if (!is_known(request)) {
+            finish(backend, request, TINA_UNSUPPORTED);
         } else if (!is_sound(request)) {
             finish(backend, request, TINA_INVALID);
         } else {
@@ -481,11 +489,7 @@ static tina__io_completion success(const tina__io_request *request, int result, 
 {
     tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
     switch ((tina__io_kind)request->kind) {
-    case TINA__IO_ACCEPT:
-        completion.os_fd = result;
-        if (request->peer != NULL)
-            tina__sock_decode(request->backend_memory, request->peer);
-        break;
+    case TINA__IO_ACCEPT: completion.os_fd = result; break;
     case TINA__IO_CONNECT: break;
     case TINA__IO_RECEIVE:
         completion.status = result == 0 ? TINA_CLOSED : TINA_OK;
@@ -493,6 +497,7 @@ static tina__io_completion success(const tina__io_request *request, int result, 
         completion.size = (uint32_t)result;
         break;
     case TINA__IO_SEND: completion.size = (uint32_t)result; break;
+    default: break;
     }
     return completion;
 }
@@ -694,6 +699,13 @@ static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
     close(os_fd);
 }
 
+static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
+{
+    (void)backend;
+    (void)os_fd;
+    (void)slot;
+}
+
 const tina__backend_api tina__uring_backend = {
     .name = "io_uring",
     .id = TINA_BACKEND_URING,
@@ -715,5 +727,8 @@ const tina__backend_api tina__uring_backend = {
     .socket_set = socket_set,
     .socket_get = socket_get,
     .socket_shutdown = socket_shutdown,
+    .adopt = adopt,
     .close_fd = close_fd,
+    .let_go = let_go,
+    .take_over = take_over,
 };

@@ -1,10 +1,15 @@
 #define _GNU_SOURCE 1
 #include "os/sock_posix.h"
 
+#include "base/fd_class.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- Addresses ---- */
 
@@ -26,7 +31,27 @@ bool tina__sock_encode(const tina_address *address, tina__sock_address *host)
         host->length = sizeof host->ipv6;
         return true;
     }
+    if (address->family == TINA_UNIX && address->length <= sizeof address->path) {
+        host->local.sun_family = AF_UNIX;
+        memcpy(host->local.sun_path, address->path, address->length);
+        host->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address->length);
+        /* A path ends with a zero, a name in the abstract namespace with its length. */
+        if (address->length != 0 && address->path[0] != '\0')
+            host->length++;
+        return true;
+    }
     return false;
+}
+
+/* A path that the host knows and an address can't hold is cut. */
+static void decode_local(const tina__sock_address *host, tina_address *address)
+{
+    size_t length = host->length - offsetof(struct sockaddr_un, sun_path);
+    if (length != 0 && host->local.sun_path[0] != '\0')
+        length = strnlen(host->local.sun_path, length);
+    address->family = TINA_UNIX;
+    address->length = (uint8_t)(length < sizeof address->path ? length : sizeof address->path);
+    memcpy(address->path, host->local.sun_path, address->length);
 }
 
 bool tina__sock_decode(const tina__sock_address *host, tina_address *address)
@@ -43,6 +68,10 @@ bool tina__sock_decode(const tina__sock_address *host, tina_address *address)
         address->port = ntohs(host->ipv6.sin6_port);
         address->scope = host->ipv6.sin6_scope_id;
         memcpy(address->ipv6, &host->ipv6.sin6_addr, sizeof address->ipv6);
+        return true;
+    }
+    if (host->length >= offsetof(struct sockaddr_un, sun_path) && host->any.sa_family == AF_UNIX) {
+        decode_local(host, address);
         return true;
     }
     return false;
@@ -106,11 +135,11 @@ static tina_status invalid(int *os_error)
 tina_status tina__sock_open(int family, int type, int *os_fd, int *os_error)
 {
     *os_fd = -1;
-    if (family != TINA_IPV4 && family != TINA_IPV6)
+    static const int families[] = {[TINA_IPV4] = AF_INET, [TINA_IPV6] = AF_INET6, [TINA_UNIX] = AF_UNIX};
+    if (family < TINA_IPV4 || family > TINA_UNIX || (type != TINA_STREAM && type != TINA_DATAGRAM))
         return invalid(os_error);
-    if (type != TINA_STREAM)
-        return invalid(os_error);
-    int fd = socket(family == TINA_IPV4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int host_type = type == TINA_STREAM ? SOCK_STREAM : SOCK_DGRAM;
+    int fd = socket(families[family], host_type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
         *os_fd = fd;
         *os_error = 0;
@@ -144,13 +173,13 @@ static tina_status address_of(int result, const tina__sock_address *host, tina_a
 
 tina_status tina__sock_local(int os_fd, tina_address *address, int *os_error)
 {
-    tina__sock_address host = {.length = sizeof host.ipv6};
+    tina__sock_address host = {.length = sizeof host.bytes};
     return address_of(getsockname(os_fd, &host.any, &host.length), &host, address, os_error);
 }
 
 tina_status tina__sock_peer(int os_fd, tina_address *address, int *os_error)
 {
-    tina__sock_address host = {.length = sizeof host.ipv6};
+    tina__sock_address host = {.length = sizeof host.bytes};
     return address_of(getpeername(os_fd, &host.any, &host.length), &host, address, os_error);
 }
 
@@ -228,4 +257,36 @@ tina_status tina__sock_get(int os_fd, int option, int *value, int *os_error)
         return get_linger(os_fd, value, os_error);
     socklen_t length = sizeof *value;
     return call_status(getsockopt(os_fd, row->level, row->name, value, &length), os_error);
+}
+
+/* ---- What others have opened ---- */
+
+static bool is_socket(int os_fd, int *type)
+{
+    socklen_t size = sizeof *type;
+    return getsockopt(os_fd, SOL_SOCKET, SO_TYPE, type, &size) == 0;
+}
+
+static tina_status adopt_socket(int os_fd, int type, uint8_t *fd_class, int *os_error)
+{
+    int flags = fcntl(os_fd, F_GETFL);
+    if (flags < 0 || fcntl(os_fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return call_failed(os_error);
+    *fd_class = type == SOCK_DGRAM ? TINA__FD_DATAGRAM : TINA__FD_STREAM;
+    return TINA_OK;
+}
+
+tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error)
+{
+    struct stat about;
+    int type;
+    *os_error = 0;
+    if (fstat(os_fd, &about) != 0)
+        return invalid(os_error);
+    (void)fcntl(os_fd, F_SETFD, FD_CLOEXEC);
+    if (is_socket(os_fd, &type))
+        return adopt_socket(os_fd, type, fd_class, os_error);
+    bool has_offsets = S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode);
+    *fd_class = has_offsets ? TINA__FD_FILE : TINA__FD_PIPE;
+    return TINA_OK;
 }

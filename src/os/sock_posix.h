@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <tina/io.h>
 
 /* An address as the host writes it. Lies in a request's backend_memory. */
@@ -17,6 +18,8 @@ typedef struct tina__sock_address {
         struct sockaddr any;
         struct sockaddr_in ipv4;
         struct sockaddr_in6 ipv6;
+        struct sockaddr_un local;
+        uint8_t bytes[112];
     };
     socklen_t length;
 } tina__sock_address;
@@ -24,7 +27,7 @@ TINA_STATIC_ASSERT(sizeof(tina__sock_address) <= 128, "fits into a request's bac
 
 /* False: address is of no family that the host's sockets know. */
 bool tina__sock_encode(const tina_address *address, tina__sock_address *host);
-/* False: neither IPv4 nor IPv6; *address is zeroed. */
+/* False: of no family that tina_address knows; *address is zeroed. */
 bool tina__sock_decode(const tina__sock_address *host, tina_address *address);
 
 /*
@@ -49,5 +52,12 @@ tina_status tina__sock_peer(int os_fd, tina_address *address, int *os_error);
 tina_status tina__sock_set(int os_fd, int option, int value, int *os_error);
 tina_status tina__sock_get(int os_fd, int option, int *value, int *os_error);
 tina_status tina__sock_shutdown(int os_fd, int half, int *os_error);
+
+/*
+ * What an open descriptor is (tina__fd_class, as a number); a socket becomes
+ * non-blocking, and it is closed on exec. TINA_OK; TINA_INVALID: it is not open;
+ * TINA_UNSUPPORTED.
+ */
+tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error);
 
 #endif

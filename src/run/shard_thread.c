@@ -59,6 +59,7 @@ static tina_status open_backend(tina__shard_thread *thread)
     void *base = system->bases[thread->index];
     tina__backend_config config = plan->backend;
     config.buffers = tina__plan_at(plan, base, TINA__REGION_BUFFERS);
+    config.annexes = tina__plan_at(plan, base, TINA__REGION_ANNEXES);
     config.memory = tina__plan_at(plan, base, TINA__REGION_BACKEND);
     config.wake_fd = system->publics[thread->index].bell.wake_fd;
     const tina__backend_api *api;

@@ -42,7 +42,7 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
 
 static void refuse(tina__backend *backend, uint32_t index, const tina__net_half *half, tina_status status, int os_error)
 {
-    uint32_t which = half->kind == TINA__IO_ACCEPT || half->kind == TINA__IO_RECEIVE ? TINA__NET_READS : TINA__NET_WRITES;
+    uint32_t which = tina__io_reads(half->kind) ? TINA__NET_READS : TINA__NET_WRITES;
     tina__net_request_finish(backend->net, index, which, status, os_error);
 }
 
@@ -86,6 +86,7 @@ static void start(tina__backend *backend, uint32_t index, const tina__io_request
     case TINA__IO_CONNECT: tina__net_connect_begin(net, index, address); break;
     case TINA__IO_RECEIVE: tina__net_stream_receive(net, index); break;
     case TINA__IO_SEND: tina__net_stream_send(net, index); break;
+    default: refuse(backend, index, half, TINA_UNSUPPORTED, 0); break;
     }
 }
 
@@ -274,6 +275,28 @@ static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
         tina__net_socket_close(backend->net, (uint32_t)os_fd, backend->shard);
 }
 
+static tina_status adopt(tina__backend *backend, int os_fd, uint8_t *fd_class, int *os_error)
+{
+    (void)backend;
+    (void)os_fd;
+    (void)fd_class;
+    *os_error = 0;
+    return TINA_UNSUPPORTED; /* the world outside is not made */
+}
+
+static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
+{
+    (void)backend;
+    (void)os_fd;
+    (void)slot;
+}
+
+static void take_over(tina__backend *backend, int os_fd)
+{
+    (void)backend;
+    (void)os_fd;
+}
+
 const tina__backend_api tina__net_backend = {
     .name = "simulation",
     .id = TINA_BACKEND_SIM,
@@ -295,5 +318,8 @@ const tina__backend_api tina__net_backend = {
     .socket_set = tina__net_socket_set,
     .socket_get = tina__net_socket_get,
     .socket_shutdown = tina__net_socket_shutdown,
+    .adopt = adopt,
     .close_fd = close_fd,
+    .let_go = let_go,
+    .take_over = take_over,
 };

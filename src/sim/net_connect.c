@@ -198,8 +198,6 @@ static bool accept_one(tina__net *net, uint32_t index)
     if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_ACCEPT || listener->backlog.count == 0)
         return false;
     uint32_t end = listener->backlog.first;
-    if (half->peer != NULL)
-        tina__net_endpoint_write(&tina__net_at(net, end)->remote, listener->family, half->peer);
     if (!tina__net_slot_accept(net, end, half->shard)) {
         tina__net_request_finish(net, index, TINA__NET_READS, TINA_POOL_EXHAUSTED, EMFILE);
         return true;

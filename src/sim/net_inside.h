@@ -53,10 +53,7 @@ typedef enum tina__net_half_state {
 typedef struct tina__net_half {
     const tina__io_request *request; /* only ever compared; NULL: none */
     uint64_t token;
-    union {
-        const uint8_t *data; /* send */
-        tina_address *peer;  /* accept */
-    };
+    const uint8_t *data; /* send */
     uint32_t size;
     uint8_t kind;  /* tina__io_kind */
     uint8_t state; /* tina__net_half_state */

@@ -9,10 +9,7 @@ uint64_t tina__net_draw_delay(tina__net *net, uint32_t shard)
     return rounds * net->config.round_ns;
 }
 
-static bool is_reading(const tina__io_request *request)
-{
-    return request->kind == TINA__IO_ACCEPT || request->kind == TINA__IO_RECEIVE;
-}
+static bool is_reading(const tina__io_request *request) { return tina__io_reads(request->kind); }
 
 tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, const tina__io_request *request)
 {
@@ -23,10 +20,7 @@ tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, 
     half->kind = request->kind;
     half->shard = (uint8_t)backend->shard;
     half->no_wait = request->no_wait;
-    if (request->kind == TINA__IO_ACCEPT)
-        half->peer = request->peer;
-    else
-        half->data = request->data;
+    half->data = request->data;
     if (request->kind == TINA__IO_RECEIVE && (half->size == 0 || half->size > backend->buffer_size))
         half->size = backend->buffer_size;
     half->request = request;

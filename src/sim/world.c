@@ -195,6 +195,7 @@ static tina_status attach(tina__world *world, uint32_t index)
     tina__world_shard *ours = &world->shards[index];
     tina__backend_config config = world->plans[index].backend;
     config.buffers = tina__plan_at(&world->plans[index], world->bases[index], TINA__REGION_BUFFERS);
+    config.annexes = tina__plan_at(&world->plans[index], world->bases[index], TINA__REGION_ANNEXES);
     size_t size = tina__align_up(tina__net_backend.memory_size(&config), TINA__CACHE_LINE);
     config.memory = ours->backend_memory = aligned_alloc(TINA__CACHE_LINE, size == 0 ? TINA__CACHE_LINE : size);
     if (config.memory == NULL)

@@ -199,6 +199,7 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
         .buffer_count = limits->buffer_count,
         .buffer_size = limits->buffer_size,
         .buffers = region(build, TINA__REGION_BUFFERS),
+        .annexes = region(build, TINA__REGION_ANNEXES),
         .buffer_links = region(build, TINA__REGION_BUFFER_LINKS),
         .buffer_users = region(build, TINA__REGION_BUFFER_USERS),
         .transfer_count = limits->transfer_count,

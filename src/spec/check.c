@@ -22,6 +22,7 @@ enum {
     CPUS_MAX = 1024,
     GIB = 1 << 30,
     WATCHDOG_STALLS_MAX = 1000000,
+    FILE_THREADS_MAX = 64,
     PATH_MAX_BYTES = 256, /* eight levels of children[65535].group, and what stands around them */
 };
 
@@ -220,6 +221,7 @@ static const number_rule number_rules[] = {
     {NUMBER(stack_size), 16 << 10, GIB, false},
     {NUMBER(log_size), 1024, GIB, false},
     {NUMBER(trace_count), 16, 1 << 24, false},
+    {NUMBER(file_threads), 1, FILE_THREADS_MAX, true},
     {NUMBER(memory_permille), 1, 1000, false},
 };
 

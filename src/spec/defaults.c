@@ -51,6 +51,7 @@ enum {
     TIMER_RESOLUTION_NS = 1000000,
     RESTARTABLE_MAX = 4096,
     TRACE_COUNT = 1024,
+    FILE_THREADS = 2,
 };
 
 static uint32_t clamp(uint64_t value, uint64_t least, uint64_t most)
@@ -203,6 +204,7 @@ void tina__limits_of(const tina_system_spec *spec, size_t shard, size_t shard_co
     out->scratch_size = tina__spec_scratch_size(spec);
     out->stack_size = given_or(spec->stack_size, STACK_SIZE);
     out->log_size = tina__power_of_two_up(given_or(spec->log_size, LOG_SIZE));
+    out->file_threads = out->fd_count != 0 ? given_or(spec->file_threads, FILE_THREADS) : 0;
     out->trace_count = tina__power_of_two_up(given_or(spec->trace_count, TRACE_COUNT));
     out->timer_resolution_ns = spec->timer_resolution_ns != 0 ? spec->timer_resolution_ns : TIMER_RESOLUTION_NS;
     tree_limits(tina__spec_root(spec, shard), out);

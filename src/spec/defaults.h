@@ -20,6 +20,7 @@
  *   scratch_size         65,536
  *   stack_size           262,144
  *   log_size             65,536; any size is rounded up to a power of two
+ *   file_threads         2, where there are descriptors
  *   trace_count          1,024; any count is rounded up to a power of two
  *   timer_resolution_ns  1,000,000
  *   dynamic_max          slot_total; 0 where the strategy is not one_for_one
@@ -48,6 +49,7 @@ typedef struct tina__limits {
     uint32_t timer_count;
     uint32_t watch_count;
     uint32_t trace_count;
+    uint32_t file_threads;
     uint32_t fd_count;
     uint32_t op_count;
     uint32_t buffer_count;

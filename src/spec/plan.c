@@ -80,6 +80,7 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         .buffer_size = limits->buffer_size,
         .fd_count = limits->fd_count,
         .op_count = limits->op_count,
+        .file_threads = limits->file_threads,
         .wake_fd = -1,
     };
     const tina__region table[TINA__REGION_COUNT] = {
@@ -100,6 +101,7 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         [TINA__REGION_OPERATIONS] = {"operations", limits->op_count, sizeof(tina__operation), LINE, 0, 0},
         [TINA__REGION_DESCRIPTORS] = {"descriptors", limits->fd_count, sizeof(tina__descriptor), LINE, 0, 0},
         [TINA__REGION_BUFFERS] = {"I/O buffers", limits->buffer_count, limits->buffer_size, page_size, 0, 0},
+        [TINA__REGION_ANNEXES] = {"buffers' annexes", limits->buffer_count, TINA__ANNEX_SIZE, LINE, 0, 0},
         [TINA__REGION_BUFFER_LINKS] = {"buffers' links", limits->buffer_count, sizeof(uint32_t), LINE, 0, 0},
         [TINA__REGION_BUFFER_USERS] = {"buffers' users", limits->buffer_count, 1, LINE, 0, 0},
         [TINA__REGION_TRANSFER_RECORDS] = {"transfers' records", limits->transfer_count, sizeof(tina__transfer_record), LINE,

@@ -46,13 +46,13 @@ static void close_descriptors(const tina__build *build, const tina__shard *shard
     }
 }
 
-/* What accepts had brought when a fault kept it from its isolates. */
+/* What accepts and opens had brought when a fault kept it from its isolates. */
 static void close_collected(tina__shard *shard)
 {
     while (shard->collected_done < tina__min_u32(shard->collected_count, TINA__COLLECT_MAX)) {
         const tina__io_completion *completion = &shard->collected[shard->collected_done++];
         if (completion->os_fd >= 0)
-            shard->api->close_fd(shard->backend, completion->os_fd, 0);
+            shard->api->close_fd(shard->backend, completion->os_fd, TINA__SLOT_NONE);
     }
 }
 

@@ -56,7 +56,7 @@ static teller made, real;
 static void say(teller *self, const char *step, size_t step_size, const rig_request *request)
 {
     int size = snprintf(self->text + self->length, sizeof self->text - self->length, "%.*s %s %u errno %d\n", (int)step_size,
-                        step, tina_status_name((tina_status)request->completion.status), request->completion.size,
+                        step, tina_status_name((tina_status)request->completion.status), (unsigned)request->completion.size,
                         request->completion.os_error);
     self->length += (size_t)size;
     assert_true(self->length < sizeof self->text);

@@ -524,7 +524,7 @@ static void send_larger_than_the_socket_takes_goes_out_in_parts(void **state)
         assert_true(rig_is_over(send_));
         assert_int_equal(send_->completion.status, TINA_OK);
         assert_in_range(send_->completion.size, 1, total - sent);
-        sent += send_->completion.size;
+        sent += (uint32_t)send_->completion.size;
         parts++;
         rig_renew(send_);
         send_->request.data = data + sent;

@@ -104,7 +104,7 @@ static inline ssize_t made_receive(test_made *self, int os_fd, void *into, size_
     if (completion.buffer != TINA__BUFFER_NONE) {
         memcpy(into, self->config.buffers, completion.size);
         tina__net_backend.lend(self->backend, completion.buffer);
-        return completion.size;
+        return (ssize_t)completion.size;
     }
     errno = completion.status == TINA_CANCELLED ? EAGAIN : completion.os_error;
     return completion.status == TINA_CLOSED ? 0 : -1;

@@ -85,6 +85,7 @@ static inline void rig_release(test_rig *rig)
         made_close(&rig->made);
     free(rig->config.memory);
     free(rig->config.buffers);
+    free(rig->config.annexes);
     free(rig->requests);
     free(rig->free_slots);
     close(rig->config.wake_fd);
@@ -112,6 +113,7 @@ static inline void rig_try_open(test_rig *rig, uint8_t wanted, tina__backend_con
     rig->fds_before = tina_test_fd_count();
     config.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     config.buffers = rig_pages((size_t)config.buffer_count * config.buffer_size);
+    config.annexes = rig_pages((size_t)config.buffer_count * TINA__ANNEX_SIZE);
     config.memory = rig_pages(rig_memory_size(wanted, &config));
     rig->config = config;
     rig->requests = rig_pages(config.op_count * sizeof(rig_request));
@@ -288,9 +290,7 @@ static inline rig_request *rig_prepare(test_rig *rig, uint8_t kind, rig_fd fd)
 
 static inline rig_request *rig_accept(test_rig *rig, rig_fd fd)
 {
-    rig_request *request = rig_prepare(rig, TINA__IO_ACCEPT, fd);
-    request->request.peer = &request->peer;
-    return request;
+    return rig_prepare(rig, TINA__IO_ACCEPT, fd);
 }
 
 static inline rig_request *rig_connect(test_rig *rig, rig_fd fd, const tina_address *address)
@@ -355,6 +355,11 @@ static inline void rig_note(test_rig *rig, const tina__io_completion *completion
         return;
     }
     request->completion = *completion;
+    if (request->request.kind == TINA__IO_ACCEPT && completion->status == TINA_OK) {
+        int os_error;
+        if (rig->api->socket_peer(rig->backend, completion->os_fd, &request->peer, &os_error) != TINA_OK)
+            request->peer.family = 0;
+    }
     request->completed++;
     rig->completed++;
     rig->held += completion->buffer != TINA__BUFFER_NONE;

@@ -217,7 +217,7 @@ static const life_alarm alarms[] = {
     {"operation_leaked_rings", leak_one, "shard 0: every operation in use is somebody's or under way"},
     {"operations_miscounted_ring", miscount_them, "shard 0: every operation under way is counted"},
     {"submissions_miscounted_ring", miscount_submissions, "shard 0: what was submitted and not completed is under way"},
-    {"accept_without_room_rings", keep_nothing, "shard 0: an accept keeps a descriptor for what it brings"},
+    {"accept_without_room_rings", keep_nothing, "shard 0: an accept or an open keeps a descriptor for what it brings"},
     {"send_without_a_buffer_rings", take_the_buffer, "shard 0: a send has a buffer"},
     {"send_from_a_free_buffer_rings", free_the_buffer, "shard 0: a buffer that an operation holds has users"},
     {"close_told_of_another_rings", untell_a_close, "shard 0: what an isolate is told to be closed was its own"},

@@ -288,7 +288,7 @@ static void io_delay_never_lets_bytes_or_ends_overtake(void **state)
             continue;
         }
         assert_memory_equal(receive->data, expected + count, receive->completion.size);
-        count += receive->completion.size;
+        count += (uint32_t)receive->completion.size;
         receive = net_receive(&rig, 1, server, 0);
     }
     assert_int_equal(passed, 30); /* not before the last byte */

@@ -130,6 +130,10 @@ static inline void net_note(net_rig *rig, uint32_t shard, const tina__io_complet
     }
     request->is_under_way = false;
     request->completion = *completion;
+    int peer_error;
+    if (request->request.kind == TINA__IO_ACCEPT && completion->status == TINA_OK &&
+        api->socket_peer(rig->shards[shard].backend, completion->os_fd, &request->peer, &peer_error) != TINA_OK)
+        request->peer.family = 0;
     if (completion->buffer == TINA__BUFFER_NONE)
         return;
     memcpy(request->data, config->buffers + (size_t)completion->buffer * config->buffer_size, completion->size);

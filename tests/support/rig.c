@@ -198,7 +198,8 @@ static void take_request(struct tina__backend *backend, tina__io_request *reques
     }
     backend->requests[backend->request_count++] = (rig_request){.request = request, .token = request->token};
     backend->submitted++;
-    memset(request->backend_memory, 0xA5, 128); /* it is the backend's */
+    if (request->peer == NULL) /* what may lie there, and the test may want to look at */
+        memset(request->backend_memory, 0xA5, 128); /* it is the backend's */
 }
 
 static void fake_submit(tina__backend *backend, tina__io_request *requests)
@@ -314,7 +315,7 @@ static void check_os_fd(const struct tina__backend *backend, int os_fd)
 
 static void fake_close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
-    assert_true(slot < backend->config.fd_count);
+    assert_true(slot < backend->config.fd_count || slot == TINA__SLOT_NONE);
     check_os_fd(backend, os_fd);
     for (uint32_t i = 0; i < backend->request_count; i++)
         assert_int_not_equal(backend->requests[i].request->os_fd, os_fd);
@@ -354,6 +355,27 @@ static tina_status fake_socket_address(tina__backend *backend, int os_fd, tina_a
     check_os_fd(backend, os_fd);
     *address = tina_ipv4(127, 0, 0, 1, (uint16_t)os_fd);
     return backend->socket_status;
+}
+
+static tina_status fake_adopt(tina__backend *backend, int os_fd, uint8_t *fd_class, int *os_error)
+{
+    (void)backend;
+    (void)os_fd;
+    (void)fd_class;
+    *os_error = 0;
+    return TINA_UNSUPPORTED;
+}
+
+static void fake_let_go(tina__backend *backend, int os_fd, uint32_t slot)
+{
+    (void)slot;
+    check_os_fd(backend, os_fd);
+}
+
+static void fake_take_over(tina__backend *backend, int os_fd)
+{
+    (void)backend;
+    (void)os_fd;
 }
 
 static tina_status fake_socket_set(tina__backend *backend, int os_fd, int option, int value, int *os_error)
@@ -400,7 +422,10 @@ static const tina__backend_api fake_api = {
     .socket_set = fake_socket_set,
     .socket_get = fake_socket_get,
     .socket_shutdown = fake_socket_shutdown,
+    .adopt = fake_adopt,
     .close_fd = fake_close_fd,
+    .let_go = fake_let_go,
+    .take_over = fake_take_over,
 };
 
 tina__io_request *rig_request_of(rig_system *rig, tina_fd fd, tina__io_kind kind)
@@ -453,8 +478,6 @@ void rig_complete_accept(rig_system *rig, size_t shard, tina__io_request *reques
     struct tina__backend *backend = &rig->backends[shard];
     assert_non_null(request);
     assert_int_equal(request->kind, TINA__IO_ACCEPT);
-    if (request->peer != NULL)
-        *request->peer = tina_ipv4(127, 0, 0, 1, 4242);
     push_completion(backend, request,
                     (tina__io_completion){.status = TINA_OK, .buffer = TINA__BUFFER_NONE, .os_fd = open_os_fd(backend)});
 }
@@ -489,6 +512,7 @@ static void open_backend(rig_system *rig, size_t shard)
     backend->shard = (uint32_t)shard;
     backend->config = rig->plans[shard].backend;
     backend->config.buffers = tina__plan_at(&rig->plans[shard], rig->bases[shard], TINA__REGION_BUFFERS);
+    backend->config.annexes = tina__plan_at(&rig->plans[shard], rig->bases[shard], TINA__REGION_ANNEXES);
     backend->lent = calloc(backend->config.buffer_count + 1u, sizeof *backend->lent);
     assert_non_null(backend->lent);
     tina__shard_attach(rig->shards[shard], &fake_api, backend);
