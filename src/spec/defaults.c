@@ -14,7 +14,7 @@ enum {
     INBOX = 4,
     TIMERS_SPARE = 4,
     FDS_SPARE = 16,
-    OPS_PER_FD = 1,
+    OPS_SPARE = 0,
     BUFFERS_MIN = 4,
     BUFFERS_MAX = 4,
     TRANSFERS_MIN = 2,
@@ -30,7 +30,7 @@ enum {
     INBOX = 1024,
     TIMERS_SPARE = 64,
     FDS_SPARE = 64,
-    OPS_PER_FD = 2,
+    OPS_SPARE = 8192,
     BUFFERS_MIN = 64,
     BUFFERS_MAX = 1024,
     TRANSFERS_MIN = 16,
@@ -43,6 +43,7 @@ enum {
     MAILBOX = 256,
     CHANNEL_MESSAGES = 16384, /* that one shard's channels hold together, by default */
     TIMERS_MAX = 65536,
+    WATCHES_MAX = 8192,
     FDS_MAX = 65536,
     BUFFER_SIZE = 4096,
     TRANSFER_SIZE = 4096,
@@ -143,7 +144,8 @@ static uint32_t message_count(const tina_system_spec *spec, size_t shard)
 static void io_limits(const tina_system_spec *spec, tina__limits *out)
 {
     out->fd_count = given_or(spec->fd_count, clamp((uint64_t)out->slot_total + FDS_SPARE, 0, FDS_MAX));
-    out->op_count = given_or(spec->op_count, clamp((uint64_t)out->fd_count * OPS_PER_FD, 0, TINA__COUNT_MAX));
+    uint32_t second_ops = tina__min_u32(out->fd_count, OPS_SPARE);
+    out->op_count = given_or(spec->op_count, clamp((uint64_t)out->fd_count + second_ops, 0, TINA__COUNT_MAX));
     uint32_t buffers = out->fd_count != 0 ? clamp(out->fd_count, BUFFERS_MIN, BUFFERS_MAX) : 0;
     out->buffer_count = given_or(spec->buffer_count, buffers);
     out->buffer_size = (uint32_t)tina__align_up(given_or(spec->buffer_size, BUFFER_SIZE), TINA__CACHE_LINE);
@@ -197,7 +199,7 @@ void tina__limits_of(const tina_system_spec *spec, size_t shard, size_t shard_co
     out->channel_capacity = default_channel_capacity(spec, shard_count);
     out->inbox_capacity = given_or(spec->inbox_capacity, INBOX);
     out->timer_count = given_or(spec->timer_count, clamp((uint64_t)out->slot_total + TIMERS_SPARE, 0, TIMERS_MAX));
-    out->watch_count = given_or(spec->watch_count, clamp((uint64_t)out->slot_total + TIMERS_SPARE, 0, TIMERS_MAX));
+    out->watch_count = given_or(spec->watch_count, clamp((uint64_t)out->slot_total + TIMERS_SPARE, 0, WATCHES_MAX));
     io_limits(spec, out);
     out->transfer_count = given_or(spec->transfer_count, clamp(out->slot_total, TRANSFERS_MIN, TRANSFERS_MAX));
     out->transfer_size = given_or(spec->transfer_size, TRANSFER_SIZE);

@@ -10,9 +10,9 @@
  *   channel_capacity     16,384 / shard_count; 64 .. 1,024
  *   inbox_capacity       1,024
  *   timer_count          slot_total + 64; at most 65,536
- *   watch_count          slot_total + 64; at most 65,536
+ *   watch_count          slot_total + 64; at most 8,192
  *   fd_count             slot_total + 64; at most 65,536
- *   op_count             2 * fd_count, a reader and a writer each; at most 1,048,575
+ *   op_count             one for each descriptor, and a second one for up to 8,192 of them; at most 1,048,575
  *   buffer_count         fd_count; 64 .. 1,024; none without descriptors
  *   buffer_size          4,096; any size is rounded up to 64
  *   transfer_count       slot_total; 16 .. 256

@@ -50,7 +50,7 @@ uint32_t rig_count_tag(const rig_actor *actor, tina_tag tag)
 
 void rig_forget(rig_actor *actor) { actor->seen_count = 0; }
 
-static bool is_io(tina_tag tag) { return tag >= TINA_IO_ACCEPT && tag <= TINA_IO_CLOSE; }
+static bool is_io(tina_tag tag) { return (tag >= TINA_IO_READ && tag <= TINA_IO_UNLINK) || tag == TINA_TAG_FD; }
 
 static void note(rig_actor *me, const tina_message *message, const tina_ctx *ctx)
 {
@@ -171,10 +171,7 @@ tina_child *rig_plan_child(rig_plan *plan, size_t shard, uint8_t type, rig_actor
 
 /* ---- The backend -------------------------------------------------------------------------------- */
 
-static bool reads(const tina__io_request *request)
-{
-    return request->kind == TINA__IO_ACCEPT || request->kind == TINA__IO_RECEIVE;
-}
+static bool reads(const tina__io_request *request) { return tina__io_reads(request->kind); }
 
 static rig_request *find_request(struct tina__backend *backend, const tina__io_request *request)
 {
@@ -185,20 +182,28 @@ static rig_request *find_request(struct tina__backend *backend, const tina__io_r
     return NULL;
 }
 
-static void take_request(struct tina__backend *backend, tina__io_request *request)
+/* On an open descriptor, and alone in its half. */
+static void check_place(struct tina__backend *backend, const tina__io_request *request)
 {
-    assert_true(backend->request_count < RIG_REQUESTS_MAX);
     assert_true(request->os_fd >= FIRST_OS_FD && request->os_fd < FIRST_OS_FD + RIG_OS_FDS_MAX);
     assert_true(backend->os_fds[request->os_fd - FIRST_OS_FD]);
     assert_true(request->slot < backend->config.fd_count);
     for (uint32_t i = 0; i < backend->request_count; i++) {
         const tina__io_request *other = backend->requests[i].request;
-        assert_ptr_not_equal(other, request);
         assert_false(other->os_fd == request->os_fd && reads(other) == reads(request));
     }
+}
+
+static void take_request(struct tina__backend *backend, tina__io_request *request)
+{
+    assert_true(backend->request_count < RIG_REQUESTS_MAX);
+    if (tina__io_has_fd(request->kind))
+        check_place(backend, request);
+    for (uint32_t i = 0; i < backend->request_count; i++)
+        assert_ptr_not_equal(backend->requests[i].request, request);
     backend->requests[backend->request_count++] = (rig_request){.request = request, .token = request->token};
     backend->submitted++;
-    if (request->peer == NULL) /* what may lie there, and the test may want to look at */
+    if (request->peer == NULL)                      /* what may lie there, and the test may want to look at */
         memset(request->backend_memory, 0xA5, 128); /* it is the backend's */
 }
 
@@ -461,7 +466,7 @@ void rig_complete_receive(rig_system *rig, size_t shard, tina__io_request *reque
 {
     struct tina__backend *backend = &rig->backends[shard];
     assert_non_null(request);
-    assert_int_equal(request->kind, TINA__IO_RECEIVE);
+    assert_true(tina__io_fills(request->kind));
     assert_true(size <= request->size);
     if (backend->lent_count == 0) {
         complete_plainly(backend, request, TINA_BUSY, 0);
@@ -480,6 +485,23 @@ void rig_complete_accept(rig_system *rig, size_t shard, tina__io_request *reques
     assert_int_equal(request->kind, TINA__IO_ACCEPT);
     push_completion(backend, request,
                     (tina__io_completion){.status = TINA_OK, .buffer = TINA__BUFFER_NONE, .os_fd = open_os_fd(backend)});
+}
+
+tina__io_request *rig_request_last(rig_system *rig, size_t shard)
+{
+    struct tina__backend *backend = &rig->backends[shard];
+    return backend->request_count == 0 ? NULL : backend->requests[backend->request_count - 1].request;
+}
+
+void rig_complete_open(rig_system *rig, size_t shard, tina__io_request *request, tina__fd_class fd_class)
+{
+    struct tina__backend *backend = &rig->backends[shard];
+    assert_non_null(request);
+    assert_int_equal(request->kind, TINA__IO_OPEN);
+    push_completion(
+        backend, request,
+        (tina__io_completion){
+            .status = TINA_OK, .buffer = TINA__BUFFER_NONE, .os_fd = open_os_fd(backend), .fd_class = (uint8_t)fd_class});
 }
 
 void rig_cancel_wins(rig_system *rig, size_t shard)

@@ -206,6 +206,8 @@ void rig_unwatch(rig_system *rig, rig_actor *actor, tina_handle target);
 
 /* The request under way of that kind on that descriptor, or NULL. */
 tina__io_request *rig_request_of(rig_system *rig, tina_fd fd, tina__io_kind kind);
+/* The latest that the backend got and has, or NULL. */
+tina__io_request *rig_request_last(rig_system *rig, size_t shard);
 uint32_t rig_request_count(const rig_system *rig, size_t shard);
 bool rig_is_cancelled(const rig_system *rig, size_t shard, const tina__io_request *request);
 
@@ -213,6 +215,7 @@ void rig_complete(rig_system *rig, size_t shard, tina__io_request *request, tina
 /* Into a lent buffer: TINA_OK. Where none is lent: the request completes with TINA_BUSY. */
 void rig_complete_receive(rig_system *rig, size_t shard, tina__io_request *request, const void *data, uint32_t size);
 void rig_complete_accept(rig_system *rig, size_t shard, tina__io_request *request);
+void rig_complete_open(rig_system *rig, size_t shard, tina__io_request *request, tina__fd_class fd_class);
 /* All cancels that are held back win. */
 void rig_cancel_wins(rig_system *rig, size_t shard);
 
