@@ -278,17 +278,19 @@ TINA_API void *tina_working(tina_ctx *ctx, size_t size);
 TINA_API void tina_working_reset(tina_ctx *ctx); /* give back all that tina_working gave this isolate */
 
 /*
- * Payloads over 96 bytes, to an isolate on this shard, by reference: take one,
- * fill *data (*capacity bytes, not cleared; capacity may be NULL), send it. The
- * receiver gets TINA_TAG_TRANSFER and reads it during that handler call. Whoever
- * dies, it is taken back.
+ * Payloads over 96 bytes, to an isolate on this shard by reference, on another by
+ * one copy: take one, fill *data (*capacity bytes, not cleared; capacity may be
+ * NULL), send it. The receiver gets TINA_TAG_TRANSFER and reads it during that
+ * handler call. Whoever dies, it is taken back. One that was sent to another shard
+ * counts against this shard's until it was copied there, or refused on arrival, which
+ * is counted there (arrived_exhausted where no transfer was free).
  *
  * alloc: TINA_OK: it is this isolate's; TINA_POOL_EXHAUSTED.
  * send:  TINA_OK: it is the receiver's; anything else: it is still the sender's.
  *        TINA_STALE_HANDLE: the receiver or the transfer; TINA_NOT_OWNER;
  *        TINA_INVALID: size over the capacity, or a shard that does not exist;
- *        TINA_UNSUPPORTED: the receiver is on another shard; TINA_MAILBOX_FULL;
- *        TINA_POOL_EXHAUSTED: no message is free.
+ *        TINA_MAILBOX_FULL, TINA_POOL_EXHAUSTED (no message is free): on this
+ *        shard; TINA_CHANNEL_FULL, TINA_SHARD_DOWN: on another.
  * read:  the message that is being handled. TINA_OK; TINA_INVALID: it is no transfer;
  *        TINA_STALE_HANDLE: it was handled before.
  * free:  one that was not sent; anything else is ignored.

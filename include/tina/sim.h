@@ -38,6 +38,13 @@ typedef struct tina_range {
  * What goes wrong, and how often. Loss and delay between shards strike users'
  * messages, never the runtime's own answers and notices; what follows a late
  * message in its channel waits behind it.
+ *
+ * A shard that is wiped, whatever for, stands for a machine that crashes: each write
+ * that was made through it and not followed by a sync of its file is on the disk
+ * afterwards, or lost (disk_lost_write), or torn (disk_torn_write): there up to some
+ * multiple of 512 bytes of the file. That is harsher than a real run, where a wiped
+ * shard loses nothing that was written. Names and truncations are on the disk at
+ * once.
  */
 typedef struct tina_faults {
     tina_ratio handler_crash;    /* of handler calls: it crashes before, after, or faults */
@@ -48,16 +55,18 @@ typedef struct tina_faults {
     tina_range message_delay;    /* of each message to another shard */
     tina_ratio io_error;         /* of operations: it fails with TINA_SYSTEM_ERROR */
     tina_ratio connection_reset; /* of operations on a connection: it breaks, for both ends */
-    tina_ratio short_io;         /* of sends and receives: fewer bytes at a time */
+    tina_ratio short_io;         /* of sends, receives, reads and writes: fewer bytes at a time */
     tina_range io_delay;         /* of each operation, connection and piece of data on its way */
-    tina_ratio disk_error;       /* these four: of operations on files */
-    tina_ratio disk_torn_write;
+    tina_ratio disk_error;       /* of operations on files: it fails with EIO, or, an open or a write, on a full disk */
+    tina_ratio disk_torn_write;  /* these two: of unsynced writes, where their shard is wiped, see above */
     tina_ratio disk_lost_write;
-    tina_ratio disk_bit_rot;
+    tina_ratio disk_bit_rot;       /* of reads of files: one bit of what is read has changed, for good */
     tina_ratio pool_empty;         /* of a shard's ticks: during it a pool says exhausted although it is not */
     tina_ratio shard_stall;        /* of a shard's rounds: from it on the shard misses rounds */
     tina_range shard_stall_length; /* how many; zeroed: one */
     tina_ratio shard_fault;        /* of a shard's rounds: it is wiped and rebuilt, as after a fault in the runtime */
+    tina_ratio datagram_loss;      /* of datagrams over IP: lost, and nobody is told; those over Unix sockets never are */
+    tina_ratio datagram_double;    /* of those that are not lost: it arrives twice, each time with a delay of its own */
 } tina_faults;
 
 /* How often each kind of fault has struck, by the names in tina_faults. */
@@ -65,6 +74,8 @@ typedef struct tina_fault_counts {
     uint64_t handler_crash, init_crash, message_drop, partition, message_delay;
     uint64_t io_error, connection_reset, short_io, io_delay;
     uint64_t pool_empty, shard_stall, shard_fault;
+    uint64_t datagram_loss, datagram_double;
+    uint64_t disk_error, disk_torn_write, disk_lost_write, disk_bit_rot;
 } tina_fault_counts;
 
 /* A run, as a checker sees it: read-only, and only within the call. */

@@ -79,6 +79,7 @@ TINA_API TINA_MUST_USE tina_status tina_start_sized(const tina_system_spec *spec
 TINA_API TINA_MUST_USE tina_status tina_join_sized(tina_system *system, tina_end_report *report, size_t report_size);
 TINA_API TINA_MUST_USE tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats,
                                                           size_t stats_size);
+TINA_API TINA_MUST_USE tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats, size_t stats_size);
 
 /*
  * Is the spec right in itself? What the machine can give is not asked.
@@ -176,6 +177,17 @@ TINA_API TINA_MUST_USE tina_status tina_revive(tina_system *system);
 TINA_MUST_USE static inline tina_status tina_shard_stats(const tina_system *system, uint8_t shard, tina_stats *stats)
 {
     return tina_shard_stats_sized(system, shard, stats, sizeof *stats);
+}
+
+/*
+ * The same for a handler or an init: of its own shard as they are now, of another a
+ * pool's usage and isolates as at the end of that shard's last tick that did
+ * something. TINA_OK; TINA_INVALID: no such shard, or stats is NULL. On its shard's
+ * thread, with the ctx of that very call.
+ */
+TINA_MUST_USE static inline tina_status tina_stats_of(tina_ctx *ctx, uint8_t shard, tina_stats *stats)
+{
+    return tina_stats_of_sized(ctx, shard, stats, sizeof *stats);
 }
 
 TINA_END_DECLS

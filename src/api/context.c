@@ -30,6 +30,18 @@ void *tina_user(const tina_ctx *ctx) { return ctx->shard->shared->user; }
 
 bool tina_is_shutting_down(const tina_ctx *ctx) { return ctx->shard->state == TINA_SHARD_DRAINING; }
 
+tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats, size_t stats_size)
+{
+    if (shard >= ctx->shard->shared->shard_count || stats == NULL)
+        return TINA_INVALID;
+    tina_stats whole;
+    if (shard == ctx->shard->id)
+        tina__stats_publish(ctx->shard);
+    tina__shard_read_stats(ctx->shard->p.peers[shard].shard, &ctx->shard->shared->shards[shard], &whole);
+    memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}
+
 void tina_stop_system(tina_ctx *ctx)
 {
     tina__change_begin(ctx->shard);

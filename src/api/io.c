@@ -2,6 +2,7 @@
 #include "base/touch.h"
 #include "core/effect.h"
 #include "core/fault.h"
+#include "core/gift.h"
 #include "core/reactor.h"
 #include "core/stats.h"
 
@@ -183,6 +184,14 @@ tina_status tina_fd_adopt(tina_ctx *ctx, intptr_t os_fd, tina_fd *fd)
     tina__touch_result(fd, sizeof *fd);
     tina__change_begin(ctx->shard);
     tina_status status = adopt(ctx, (int)os_fd, fd);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
+tina_status tina_fd_give(tina_ctx *ctx, tina_handle to, tina_fd fd)
+{
+    tina__change_begin(ctx->shard);
+    tina_status status = tina__gift_give(ctx->shard, ctx->isolate, to, fd.bits);
     tina__change_end(ctx->shard);
     return status;
 }

@@ -46,6 +46,8 @@ static tina_status check_faults(const tina_faults *faults, tina_error *error)
         {"faults.pool_empty", faults->pool_empty},
         {"faults.shard_stall", faults->shard_stall},
         {"faults.shard_fault", faults->shard_fault},
+        {"faults.datagram_loss", faults->datagram_loss},
+        {"faults.datagram_double", faults->datagram_double},
     };
     for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
         if (check_ratio(error, ratios[i].path, ratios[i].ratio) != TINA_OK)

@@ -58,19 +58,6 @@ static void owed_remove(tina__shard *shard, uint32_t index)
 
 /* ---- Answers into the channel back, where the place has kept their room ------ */
 
-static tina_message *answer_claim(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_tag tag)
-{
-    tina__peer *peer = &shard->p.peers[to_shard];
-    tina_message *message = tina__spsc_claim_answer(peer->out);
-    message->source.bits = 0;
-    message->destination.bits = 0;
-    message->correlation = call;
-    message->tag = tag;
-    message->flags = TINA__MESSAGE_ANSWER;
-    message->reserved = 0;
-    return message;
-}
-
 static void write_status(tina_message *message, tina_status status)
 {
     memcpy(message->payload, &status, sizeof status);
@@ -80,7 +67,7 @@ static void write_status(tina_message *message, tina_status status)
 static void answer_down(tina__shard *shard, uint8_t to_shard, uint32_t call, uint8_t end, uint8_t reason)
 {
     tina_down down = {.end = end, .reason = reason}; /* the watcher's shard knows as whom it was watched */
-    tina_message *message = answer_claim(shard, to_shard, call, TINA_TAG_DOWN);
+    tina_message *message = tina__place_answer(shard, to_shard, call, TINA_TAG_DOWN);
     memcpy(message->payload, &down, sizeof down);
     message->size = sizeof down;
     tina__route_written(shard, to_shard);
@@ -88,7 +75,7 @@ static void answer_down(tina__shard *shard, uint8_t to_shard, uint32_t call, uin
 
 static void answer_failure(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_status status)
 {
-    tina_message *message = answer_claim(shard, to_shard, call, TINA_TAG_CALL_FAILED);
+    tina_message *message = tina__place_answer(shard, to_shard, call, TINA_TAG_CALL_FAILED);
     write_status(message, status);
     tina__route_written(shard, to_shard);
 }
@@ -192,7 +179,7 @@ static tina_status request_there(tina__shard *shard, tina_tag tag, const void *p
 {
     uint8_t to_shard = tina_handle_shard(slot->target);
     tina_message *message;
-    tina_status status = tina__place_claim(shard, to_shard, slot, &message);
+    tina_status status = tina__place_claim(shard, to_shard, TINA__PLACE_TIMER, slot->node.owner, &slot->place, &message);
     if (status != TINA_OK)
         return status;
     tina__route_fill(message, slot->destination, slot->target, tag, payload, size,
@@ -272,7 +259,7 @@ tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_cal
         tina__count(shard, sent_local);
         return TINA_OK;
     }
-    tina_message *message = answer_claim(shard, to_shard, caller.correlation, tag);
+    tina_message *message = tina__place_answer(shard, to_shard, caller.correlation, tag);
     message->source = self;
     message->destination = caller.source;
     message->flags |= TINA__MESSAGE_COUNTED;

@@ -42,12 +42,17 @@ typedef struct tina__census {
     uint32_t accepts;  /* of those under way */
     uint32_t requests; /* that the backend has */
     uint32_t listed_halves, owned_halves;
-    uint32_t open;            /* descriptors */
+    uint32_t open;            /* descriptors, also those that came back and whose givers have not heard of it */
+    uint32_t given;           /* to other shards */
+    uint32_t returned;        /* from there, or lost, by the descriptors */
+    uint32_t told_returned;   /* and by those who are told */
     uint32_t closing;         /* closes whose completion is to come */
     uint32_t buffers_holding; /* operations that hold a buffer */
     uint32_t held;            /* operations and descriptors that somebody waits for */
 
     uint32_t transfers; /* being written, or carried */
+    uint32_t sent;      /* to other shards */
+    uint32_t left;      /* the same, by a life that is over */
 
     /* Children's records. */
     uint32_t due;

@@ -1,4 +1,5 @@
 /* Descriptors: owned by halves, closed when nothing is under way and nobody is left. */
+#include "core/gift.h"
 #include "core/mailbox.h"
 #include "core/reactor.h"
 #include "core/stats.h"
@@ -104,7 +105,7 @@ uint32_t tina__descriptor_keep(tina__shard *shard)
 void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, uint8_t fd_class, tina__isolate *owner)
 {
     tina__descriptor *descriptor = descriptor_at(shard, index);
-    tina__assert(descriptor->state == TINA__DESCRIPTOR_KEPT);
+    tina__assert(descriptor->state == TINA__DESCRIPTOR_KEPT || descriptor->state == TINA__DESCRIPTOR_RETURNED);
     descriptor->state = TINA__DESCRIPTOR_OPEN;
     descriptor->os_fd = os_fd;
     descriptor->os_fd_check = ~os_fd;
@@ -240,6 +241,10 @@ const tina_message *tina__descriptor_closed_message(tina__shard *shard, uint32_t
 void tina__descriptor_handled(tina__shard *shard, uint32_t node)
 {
     uint32_t index = (node - shard->p.operation_count) / 2;
+    if (descriptor_at(shard, index)->state == TINA__DESCRIPTOR_RETURNED) {
+        tina__gift_forget(shard, index);
+        return;
+    }
     descriptor_at(shard, index)->closer[(node - shard->p.operation_count) % 2].bits = 0;
     free_if_over(shard, index);
 }
@@ -277,6 +282,27 @@ void tina__descriptor_move(tina__shard *shard, uint64_t fd, uint8_t halves, tina
             link_half(shard, index, half, to);
         }
     }
+}
+
+void tina__descriptor_rename(tina__shard *shard, uint32_t index)
+{
+    tina__descriptor *descriptor = descriptor_at(shard, index);
+    descriptor->generation = tina__word_generation_next(descriptor->generation);
+}
+
+int32_t tina__descriptor_part(tina__shard *shard, uint32_t index)
+{
+    tina__descriptor *descriptor = descriptor_at(shard, index);
+    int32_t os_fd = descriptor->os_fd;
+    tina__assert(descriptor->state == TINA__DESCRIPTOR_OPEN);
+    tina__assert(!has_closer(descriptor)); /* who owns both halves has let go of neither */
+    shard->api->let_go(shard->backend, os_fd, index);
+    unlink_half(shard, index, TINA__READ);
+    unlink_half(shard, index, TINA__WRITE);
+    descriptor->state = TINA__DESCRIPTOR_GIVEN;
+    descriptor->os_fd = -1;
+    descriptor->os_fd_check = -1;
+    return os_fd;
 }
 
 void tina__descriptor_return(tina__shard *shard, uint64_t fd, uint8_t halves, tina__isolate *from, tina__isolate *to)

@@ -2,6 +2,7 @@
 
 #include "core/effect.h"
 #include "core/fault.h"
+#include "core/gift.h"
 #include "core/mailbox.h"
 #include "core/reactor.h"
 #include "core/route.h"
@@ -108,6 +109,8 @@ static const tina_message *refused_message(tina_ctx *frame)
 static const tina_message *done_message(tina_ctx *frame, uint32_t node)
 {
     frame->mail = node;
+    if (tina__gift_is_back(frame->shard, node))
+        return tina__gift_back_message(frame, node);
     if (node >= frame->shard->p.operation_count) {
         frame->mail_kind = TINA__MAIL_CLOSE;
         return tina__descriptor_closed_message(frame->shard, node, frame->self);
@@ -182,6 +185,8 @@ static const tina_message *next_message(tina_ctx *frame)
         return timer_message(frame, index);
     frame->mail = index;
     frame->mail_kind = TINA__MAIL_MESSAGE;
+    if (__builtin_expect(shard->p.mail[index].tag == TINA_TAG_FD, 0))
+        tina__look_up_peer(frame, &shard->p.mail[index]);
     return &shard->p.mail[index];
 }
 

@@ -1,10 +1,13 @@
 #include "core/inbound.h"
 
 #include "core/call.h"
+#include "core/gift.h"
 #include "core/mailbox.h"
 #include "core/peer.h"
+#include "core/reactor.h"
 #include "core/route.h"
 #include "core/stats.h"
+#include "core/transfer.h"
 
 void tina__inbound_listen(tina__shard *shard)
 {
@@ -32,7 +35,7 @@ static void trace_refusal(tina__shard *shard, const tina_message *message, tina_
                     message->source.bits);
 }
 
-static void refuse(tina__shard *shard, tina__peer *peer, const tina_message *message, tina_status status)
+static void refuse(tina__shard *shard, tina__peer *peer, tina_message *message, tina_status status)
 {
     trace_refusal(shard, message, status);
     switch (status) {
@@ -42,10 +45,46 @@ static void refuse(tina__shard *shard, tina__peer *peer, const tina_message *mes
     }
     if (message->flags & TINA__MESSAGE_CALL)
         tina__call_refused(shard, peer, message, status);
+    else if (message->flags & TINA__MESSAGE_GIFT)
+        tina__gift_refuse(shard, peer, message, status);
+    else if (message->flags & TINA__MESSAGE_TRANSFER)
+        tina__transfer_refuse(shard, peer, message);
+}
+
+/* Room for the message, and for what it carries: its index and that of the descriptor or transfer. */
+static tina_status claim(tina__shard *shard, tina__isolate *receiver, const tina_message *message, uint32_t *index,
+                         uint32_t *carried)
+{
+    tina_status status = tina__mailbox_claim(shard, receiver, index);
+    if (status != TINA_OK || (message->flags & (TINA__MESSAGE_GIFT | TINA__MESSAGE_TRANSFER)) == 0)
+        return status;
+    bool is_gift = (message->flags & TINA__MESSAGE_GIFT) != 0;
+    *carried = is_gift ? tina__descriptor_keep(shard) : tina__pool_take(&shard->transfers);
+    if (*carried != TINA__NONE)
+        return TINA_OK;
+    tina__mailbox_unclaim(shard, receiver, *index);
+    return TINA_POOL_EXHAUSTED;
+}
+
+static void fill(tina__shard *shard, tina__peer *peer, tina_message *message, tina__isolate *receiver, tina_message *mail,
+                 uint32_t carried)
+{
+    if (message->flags & TINA__MESSAGE_GIFT) {
+        tina__gift_open(shard, peer, message, receiver, carried, mail);
+        return;
+    }
+    if (message->flags & TINA__MESSAGE_TRANSFER) {
+        tina__transfer_copy(shard, peer, message, carried, mail);
+        return;
+    }
+    tina__route_fill(mail, message->source, message->destination, message->tag, message->payload, message->size,
+                     message->flags, message->correlation);
+    if (mail->flags & TINA__MESSAGE_CALL)
+        tina__owed_add(shard, receiver, peer, mail);
 }
 
 /* False: the message is to stay where it is. peer: NULL for the inbox. */
-static bool deliver(tina__shard *shard, tina__peer *peer, const tina_message *message, bool may_stall)
+static bool deliver(tina__shard *shard, tina__peer *peer, tina_message *message, bool may_stall)
 {
     tina__isolate *receiver = tina__isolate_find(shard, message->destination);
     if (receiver == NULL) {
@@ -53,25 +92,23 @@ static bool deliver(tina__shard *shard, tina__peer *peer, const tina_message *me
         return true;
     }
     uint32_t index;
-    tina_status status = tina__mailbox_claim(shard, receiver, &index);
+    uint32_t carried = TINA__NONE;
+    tina_status status = claim(shard, receiver, message, &index, &carried);
     if (status != TINA_OK) {
         if (may_stall && is_worth_waiting(shard, receiver, status))
             return false;
         refuse(shard, peer, message, status);
         return true;
     }
-    tina_message *mail = &shard->p.mail[index];
-    tina__route_fill(mail, message->source, message->destination, message->tag, message->payload, message->size,
-                     message->flags, message->correlation);
-    if (mail->flags & TINA__MESSAGE_CALL)
-        tina__owed_add(shard, receiver, peer, mail);
+    fill(shard, peer, message, receiver, &shard->p.mail[index], carried);
     tina__mailbox_link(shard, receiver, index);
     return true;
 }
 
 /* What one life asked of another means nothing to the next. */
-static void drop(tina__shard *shard, const tina_message *message)
+static void drop(tina__shard *shard, tina_message *message)
 {
+    tina__gift_drop(shard, message);
     if ((message->flags & TINA__MESSAGE_COUNTED) == 0)
         return;
     trace_refusal(shard, message, TINA_STALE_HANDLE);
@@ -80,16 +117,30 @@ static void drop(tina__shard *shard, const tina_message *message)
         tina__count(shard, replies_late);
 }
 
-/* False: the message is to stay where it is. */
-static bool take_message(tina__shard *shard, tina__peer *peer, const tina_message *message, bool may_stall)
+static void take_answer(tina__shard *shard, tina__peer *peer, tina_message *answer)
 {
-    uint32_t of_a_life = TINA__MESSAGE_CALL | TINA__MESSAGE_ANSWER | TINA__MESSAGE_WITHDRAWN | TINA__MESSAGE_WATCH;
-    if (peer->is_estranged && (message->flags & of_a_life) != 0) {
+    if (answer->flags & TINA__MESSAGE_GIFT)
+        tina__gift_answered(shard, peer, answer);
+    else if (answer->flags & TINA__MESSAGE_TRANSFER)
+        tina__transfer_answered(shard, peer, answer);
+    else
+        tina__call_answered(shard, peer, answer);
+}
+
+/* What is asked and answered; anything else outlives a life. */
+#define OF_A_LIFE                                                                                                           \
+    (TINA__MESSAGE_CALL | TINA__MESSAGE_ANSWER | TINA__MESSAGE_WITHDRAWN | TINA__MESSAGE_WATCH | TINA__MESSAGE_GIFT |       \
+     TINA__MESSAGE_TRANSFER)
+
+/* False: the message is to stay where it is. */
+static bool take_message(tina__shard *shard, tina__peer *peer, tina_message *message, bool may_stall)
+{
+    if (peer->is_estranged && (message->flags & OF_A_LIFE) != 0) {
         drop(shard, message);
         return true;
     }
     if (message->flags & TINA__MESSAGE_ANSWER) {
-        tina__call_answered(shard, peer, message);
+        take_answer(shard, peer, message);
         return true;
     }
     if (message->flags & TINA__MESSAGE_WITHDRAWN) {
@@ -108,12 +159,14 @@ static bool take_message(tina__shard *shard, tina__peer *peer, const tina_messag
 }
 
 /* The next message, or NULL. The last one before the fence was the last of the old time. */
-static const tina_message *next_message(tina__shard *shard, tina__peer *peer)
+static tina_message *next_message(tina__shard *shard, tina__peer *peer)
 {
-    const tina_message *message = tina__spsc_peek(peer->in);
+    tina_message *message = tina__spsc_peek(peer->in);
     if (peer->is_estranged) {
         uint32_t life = atomic_load_explicit(&shard->public->life, memory_order_relaxed); /* our own word */
         peer->is_estranged = !tina__spsc_is_past_fence(peer->in, life);
+        if (!peer->is_estranged)
+            tina__transfers_give_up(shard, peer);
     }
     return message;
 }
@@ -121,7 +174,7 @@ static const tina_message *next_message(tina__shard *shard, tina__peer *peer)
 /* True: nothing is left in it. */
 static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, uint32_t *count)
 {
-    const tina_message *message;
+    tina_message *message;
     while ((message = next_message(shard, peer)) != NULL) {
         if (!take_message(shard, peer, message, may_stall))
             break;
@@ -149,7 +202,7 @@ static bool drain_inbox(tina__shard *shard, uint32_t *count)
     if (shard->is_tree_due)
         return false; /* as in a channel */
     for (uint32_t left = shard->p.inbox->capacity; left != 0; left--) {
-        const tina_message *message = tina__mpsc_peek(shard->p.inbox);
+        tina_message *message = tina__mpsc_peek(shard->p.inbox);
         if (message == NULL)
             return true;
         if (!deliver(shard, NULL, message, self->stalled < TINA__STALL_TICKS_MAX)) {

@@ -21,6 +21,7 @@ static void see_carried(const tina__shard *shard, const tina_message *message, t
     const tina__transfer_record *record = &shard->p.transfer_records[index];
     expect(seen, record->generation == tina__word_generation(transfer.bits), "a transfer that is carried is in use");
     expect(seen, record->isolate == TINA__NONE, "a transfer is carried or written, not both");
+    expect(seen, record->state == TINA__TRANSFER_CARRIED, "a transfer knows what it is");
 }
 
 static void see_written(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, tina__census *seen)
@@ -33,10 +34,45 @@ static void see_written(const tina__shard *shard, const tina__isolate *isolate, 
         const tina__transfer_record *record = &shard->p.transfer_records[index];
         expect(seen, record->isolate == self, "a transfer is in its writer's list");
         expect(seen, record->previous == previous, "a transfer knows what stands before it");
+        expect(seen, record->state == TINA__TRANSFER_WRITTEN, "a transfer knows what it is");
         seen->transfers++;
         previous = index;
         index = record->next;
     }
+}
+
+static void see_sent(const tina__shard *shard, const tina__transfer_record *record, uint32_t index, tina__census *seen)
+{
+    seen->sent++;
+    if (!expect(seen,
+                record->to_shard < shard->shared->shard_count &&
+                    record->place < shard->p.peers[record->to_shard].place_pool.fresh,
+                "a transfer that was sent has a place for the answer"))
+        return;
+    const tina__place *place = &shard->p.peers[record->to_shard].places[record->place];
+    expect(seen, place->state == TINA__PLACE_WAITING && place->kind == TINA__PLACE_TRANSFER && place->waiter == index,
+           "a transfer that was sent has a place for the answer");
+}
+
+/* Of an old life: kept only while somebody may read it. */
+static void see_left(const tina__shard *shard, const tina__transfer_record *record, tina__census *seen)
+{
+    seen->left++;
+    expect(seen, record->to_shard < shard->shared->shard_count && shard->p.peers[record->to_shard].is_estranged,
+           "a transfer that an old life has sent is free when nobody reads it");
+}
+
+static void see_transfers(const tina__shard *shard, tina__census *seen)
+{
+    for (uint32_t i = 0; i < shard->transfers.fresh; i++) {
+        const tina__transfer_record *record = &shard->p.transfer_records[i];
+        if (record->state == TINA__TRANSFER_SENT)
+            see_sent(shard, record, i, seen);
+        else if (record->state == TINA__TRANSFER_LEFT)
+            see_left(shard, record, seen);
+    }
+    expect(seen, seen->transfers + seen->sent + seen->left == shard->transfers.used, "every transfer in use is somebody's");
+    expect(seen, seen->left == shard->transfers_left, "every transfer that an old life has sent is counted");
 }
 
 /* ---- Mail ---------------------------------------------------------------------------------- */
@@ -262,7 +298,6 @@ static void see_totals(const tina__shard *shard, tina__census *seen)
     expect(seen, seen->messages == shard->messages.used, "every message in use is somebody's mail");
     expect(seen, seen->timers == shard->timers.used, "every timer in use is somebody's");
     expect(seen, seen->watches == shard->watches.used, "every watch in use is somebody's");
-    expect(seen, seen->transfers == shard->transfers.used, "every transfer in use is somebody's");
     expect(seen, seen->timer_mail == seen->timer_queued, "a timer that says so is mail");
 }
 
@@ -275,7 +310,7 @@ const char *tina__invariant_census(const tina__shard *shard, tina__census *seen)
     for (uint32_t i = 0; i < shard->p.type_count && seen->broken == NULL; i++)
         see_type(shard, &shard->p.types[i], seen);
     static void (*const walkers[])(const tina__shard *, tina__census *) = {
-        see_queues, see_totals, tina__census_io, tina__census_tree, tina__census_time,
+        see_queues, see_totals, see_transfers, tina__census_io, tina__census_tree, tina__census_time,
     };
     for (size_t i = 0; i < sizeof walkers / sizeof walkers[0] && seen->broken == NULL; i++)
         walkers[i](shard, seen);

@@ -31,7 +31,21 @@ static void see_operations(const tina__shard *shard, const tina__isolate *isolat
     }
 }
 
-/* A close, or an operation, whose message waits. Returns whether it is an operation. */
+static void see_told(const tina__shard *shard, const tina__isolate *isolate, uint32_t node, tina__census *seen)
+{
+    uint32_t half = node % 2;
+    const tina__descriptor *descriptor = &shard->p.descriptors[node / 2];
+    if (descriptor->state == TINA__DESCRIPTOR_RETURNED) {
+        seen->told_returned++;
+        expect(seen, half == TINA__READ && tina__isolate_find(shard, descriptor->giver) == isolate,
+               "what an isolate is told to have come back was its own");
+        return;
+    }
+    expect(seen, (descriptor->told & (1u << half)) != 0 && tina__isolate_find(shard, descriptor->closer[half]) == isolate,
+           "what an isolate is told to be closed was its own");
+}
+
+/* A close, or an operation, or what came back, whose message waits. Returns whether it is an operation. */
 static bool see_done(const tina__shard *shard, const tina__isolate *isolate, uint32_t self, uint32_t node,
                      tina__census *seen)
 {
@@ -41,10 +55,7 @@ static bool see_done(const tina__shard *shard, const tina__isolate *isolate, uin
                "what an isolate is told to be over is its own, and over");
         return true;
     }
-    uint32_t half = (node - shard->p.operation_count) % 2;
-    const tina__descriptor *descriptor = &shard->p.descriptors[(node - shard->p.operation_count) / 2];
-    expect(seen, (descriptor->told & (1u << half)) != 0 && tina__isolate_find(shard, descriptor->closer[half]) == isolate,
-           "what an isolate is told to be closed was its own");
+    see_told(shard, isolate, node - shard->p.operation_count, seen);
     return false;
 }
 
@@ -288,27 +299,62 @@ static void see_open(const tina__shard *shard, const tina__descriptor *descripto
     expect(seen, is_wanted, "a descriptor that nobody owns is closed when nothing is under way on it");
 }
 
+/* Its number lies in the message that carries it, and nowhere else. */
+static void see_given(const tina__shard *shard, const tina__descriptor *descriptor, uint32_t index, tina__census *seen)
+{
+    seen->given++;
+    expect(seen, descriptor->os_fd != ~descriptor->os_fd_check, "a descriptor that was given names none of the system's");
+    if (!expect(seen,
+                descriptor->to_shard < shard->shared->shard_count &&
+                    descriptor->place < shard->p.peers[descriptor->to_shard].place_pool.fresh,
+                "a descriptor that was given has a place for the answer"))
+        return;
+    const tina__place *place = &shard->p.peers[descriptor->to_shard].places[descriptor->place];
+    expect(seen, place->state == TINA__PLACE_WAITING && place->kind == TINA__PLACE_GIFT && place->waiter == index,
+           "a descriptor that was given has a place for the answer");
+}
+
+static void see_returned(const tina__shard *shard, const tina__descriptor *descriptor, tina__census *seen)
+{
+    bool has_come = descriptor->os_fd >= 0;
+    seen->returned++;
+    seen->open += has_come;
+    expect(seen, !has_come || descriptor->os_fd == ~descriptor->os_fd_check, "an open descriptor names the system's");
+    expect(seen, tina__isolate_find(shard, descriptor->giver) != NULL, "who is told of what came back is alive");
+}
+
+static void see_descriptor(const tina__shard *shard, const tina__descriptor *descriptor, uint32_t index, tina__census *seen)
+{
+    bool has_closer =
+        !tina_handle_is_none(descriptor->closer[TINA__READ]) || !tina_handle_is_none(descriptor->closer[TINA__WRITE]);
+    see_closer(shard, descriptor, TINA__READ, seen);
+    see_closer(shard, descriptor, TINA__WRITE, seen);
+    switch (descriptor->state) {
+    case TINA__DESCRIPTOR_OPEN: see_open(shard, descriptor, index, seen); break;
+    case TINA__DESCRIPTOR_GIVEN: see_given(shard, descriptor, index, seen); break;
+    case TINA__DESCRIPTOR_RETURNED: see_returned(shard, descriptor, seen); break;
+    case TINA__DESCRIPTOR_CLOSED:
+        expect(seen, has_closer, "a closed descriptor is free when its close has been handled");
+        break;
+    default: break;
+    }
+}
+
 static void see_descriptors(const tina__shard *shard, tina__census *seen)
 {
     uint32_t used = 0;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < shard->descriptors.fresh; i++) {
         const tina__descriptor *descriptor = &shard->p.descriptors[i];
-        if (descriptor->state == TINA__DESCRIPTOR_FREE)
-            continue;
-        used++;
+        used += descriptor->state != TINA__DESCRIPTOR_FREE;
         kept += descriptor->state == TINA__DESCRIPTOR_KEPT;
-        see_closer(shard, descriptor, TINA__READ, seen);
-        see_closer(shard, descriptor, TINA__WRITE, seen);
-        if (descriptor->state == TINA__DESCRIPTOR_OPEN)
-            see_open(shard, descriptor, i, seen);
-        bool has_closer =
-            !tina_handle_is_none(descriptor->closer[TINA__READ]) || !tina_handle_is_none(descriptor->closer[TINA__WRITE]);
-        expect(seen, descriptor->state != TINA__DESCRIPTOR_CLOSED || has_closer,
-               "a closed descriptor is free when its close has been handled");
+        if (descriptor->state != TINA__DESCRIPTOR_FREE)
+            see_descriptor(shard, descriptor, i, seen);
     }
-    expect(seen, used == shard->descriptors.used, "every descriptor in use is kept, open or closed");
+    expect(seen, used == shard->descriptors.used, "every descriptor in use is kept, open, given or closed");
     expect(seen, kept == seen->accepts, "a descriptor is kept for an accept");
+    expect(seen, seen->given == shard->given_count, "every descriptor that was given is counted");
+    expect(seen, seen->returned == seen->told_returned, "a giver is told of each descriptor that came back");
     expect(seen, seen->owned_halves == seen->listed_halves, "every half of a descriptor that has an owner is in his list");
 }
 

@@ -25,7 +25,7 @@ static void see_asked_there(const tina__shard *shard, const tina__timer_slot *sl
                 "who waits for another shard has a place for the answer"))
         return;
     const tina__place *place = &shard->p.peers[to_shard].places[slot->place];
-    expect(seen, place->state == TINA__PLACE_WAITING && place->timer == index,
+    expect(seen, place->state == TINA__PLACE_WAITING && place->kind == TINA__PLACE_TIMER && place->waiter == index,
            "who waits for another shard has a place for the answer");
 }
 
@@ -152,6 +152,8 @@ static void see_debts(const tina__shard *shard, tina__census *seen)
 
 /* ---- Places ---------------------------------------------------------------------------------------- */
 
+#define PLACE_KINDS (TINA__PLACE_TRANSFER + 1)
+
 static void see_lapsed(const tina__shard *shard, uint32_t index, uint32_t lapsed, tina__census *seen)
 {
     const tina__peer *peer = &shard->p.peers[index];
@@ -166,33 +168,35 @@ static void see_lapsed(const tina__shard *shard, uint32_t index, uint32_t lapsed
     expect(seen, lapsed == 0 || is_marked, "a peer is marked while it has places to be withdrawn");
 }
 
-/* Returns how many are waited for. */
-static uint32_t see_places(const tina__shard *shard, uint32_t index, tina__census *seen)
+/* Counts into waiting, by kind, those that are waited for. */
+static void see_places(const tina__shard *shard, uint32_t index, uint32_t *waiting, tina__census *seen)
 {
     const tina__peer *peer = &shard->p.peers[index];
     uint32_t used = 0;
     uint32_t lapsed = 0;
-    uint32_t waiting = 0;
     for (uint32_t i = 0; i < peer->place_pool.fresh; i++) {
         uint32_t state = peer->places[i].state;
         used += state != TINA__PLACE_FREE;
         lapsed += state == TINA__PLACE_LAPSED || state == TINA__PLACE_ANSWERED;
-        waiting += state == TINA__PLACE_WAITING;
+        if (state == TINA__PLACE_WAITING && expect(seen, peer->places[i].kind < PLACE_KINDS, "a place is of some kind"))
+            waiting[peer->places[i].kind]++;
     }
     expect(seen, used == peer->place_pool.used, "every place in use is waited for, or on its way back");
     expect(seen, tina__pool_is_sound(&peer->place_pool), "the pool of places is sound");
     see_lapsed(shard, index, lapsed, seen);
-    return waiting;
 }
 
+/* Who waits knows his place: so there are as many of the one as of the other. */
 static void see_peers(const tina__shard *shard, tina__census *seen)
 {
-    uint32_t waiting = 0;
+    uint32_t waiting[PLACE_KINDS] = {0};
     for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
         if (i != shard->id)
-            waiting += see_places(shard, i, seen);
+            see_places(shard, i, waiting, seen);
     }
-    expect(seen, waiting == seen->asked_there, "a place is waited for by somebody who lives");
+    expect(seen, waiting[TINA__PLACE_TIMER] == seen->asked_there, "a place is waited for by somebody who lives");
+    expect(seen, waiting[TINA__PLACE_GIFT] == seen->given, "a place of a gift is that of a descriptor that was given");
+    expect(seen, waiting[TINA__PLACE_TRANSFER] == seen->sent, "a place of a transfer is that of one that was sent");
 }
 
 /* ---- Watches ---------------------------------------------------------------------------------------- */

@@ -83,6 +83,13 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
     return TINA_OK;
 }
 
+/* The place is not needed after all. */
+static inline void tina__mailbox_unclaim(tina__shard *shard, tina__isolate *isolate, uint32_t index)
+{
+    isolate->inbox_count--;
+    tina__pool_give_hot(&shard->messages, index);
+}
+
 /* Takes the first of the mailbox off. NONE: there is none. */
 static inline uint32_t tina__mailbox_pop(tina__shard *shard, tina__isolate *isolate)
 {

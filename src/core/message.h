@@ -19,6 +19,8 @@ enum {                              /* message.flags */
        TINA__MESSAGE_ANSWER = 4,    /* in a channel: belongs into the caller's slot */
        TINA__MESSAGE_WITHDRAWN = 8, /* in a channel: the call timed out, its place is wanted back */
        TINA__MESSAGE_WATCH = 16,    /* in a channel: wants to know of its receiver's end */
+       TINA__MESSAGE_GIFT = 32,     /* in a channel: carries a descriptor of the system's, or answers one; see core/gift.h */
+       TINA__MESSAGE_TRANSFER = 64, /* in a channel: names a transfer of its sender's shard, or answers one */
 };
 
 /* The tags of operations, known ones and not: a completion of any of them is taken for nothing else. */

@@ -8,7 +8,8 @@
  *
  * A finished operation waits in its isolate's ring of done nodes. A node is an
  * operation's index, or, for a close, op_count plus twice the descriptor's plus
- * the half: so closing needs no operation, and never fails for want of one.
+ * the half: so closing needs no operation, and never fails for want of one. Nor
+ * does what was given to another shard and comes back, which uses the first half's.
  */
 #ifndef TINA__CORE_OPERATION_H
 #define TINA__CORE_OPERATION_H
@@ -66,7 +67,9 @@ typedef enum tina__descriptor_state {
     TINA__DESCRIPTOR_FREE,
     TINA__DESCRIPTOR_KEPT, /* for an accept or an open under way */
     TINA__DESCRIPTOR_OPEN,
-    TINA__DESCRIPTOR_CLOSED, /* a completion of the close waits for its isolate */
+    TINA__DESCRIPTOR_CLOSED,   /* a completion of the close waits for its isolate */
+    TINA__DESCRIPTOR_GIVEN,    /* to another shard, which has not answered; see core/gift.h */
+    TINA__DESCRIPTOR_RETURNED, /* what became of it, and it, if it came back, wait for its isolate */
 } tina__descriptor_state;
 
 typedef struct tina__descriptor {
@@ -79,7 +82,15 @@ typedef struct tina__descriptor {
     uint32_t operation[2];         /* under way, or NONE */
     tina_handle closer[2];         /* who waits for the close of what it had, or none */
     uint32_t done_next[2];
-    uint64_t user[2];   /* of a started close */
+    union {
+        uint64_t user[2]; /* of a started close */
+        struct {          /* GIVEN, RETURNED */
+            tina_handle giver;
+            uint32_t place;   /* GIVEN: for the answer, in the peer's table */
+            uint16_t verdict; /* RETURNED: tina_status */
+            uint8_t to_shard;
+        };
+    };
     uint32_t link;      /* the pool's */
     uint32_t holder[2]; /* by the first half that was let go: who waits until it is over, or NONE */
     uint8_t state;      /* tina__descriptor_state */

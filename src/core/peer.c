@@ -1,27 +1,50 @@
 #include "core/peer.h"
 
 #include "core/call.h"
+#include "core/gift.h"
 #include "core/inbound.h"
 #include "core/place.h"
 #include "core/route.h"
 #include "core/timers.h"
+#include "core/transfer.h"
 #include "core/watch.h"
 
 /* ---- Another shard's new life ------------------------------------------------------------- */
 
-/* What this shard still waited for, calls first: then the notices of one isolate stand together. */
-static void fail_waiting(tina__shard *shard, const tina__peer *peer, uint32_t life, tina_tag notice)
+static void fail_timers(tina__shard *shard, const tina__peer *peer, uint32_t life, tina_tag notice, bool is_watch)
 {
     for (uint32_t i = 0; i < peer->place_pool.fresh; i++) {
         const tina__place *place = &peer->places[i];
-        if (place->state == TINA__PLACE_WAITING && !tina__timer_is_watch(shard, place->timer))
-            tina__call_lost(shard, place->timer);
+        if (place->state != TINA__PLACE_WAITING || place->kind != TINA__PLACE_TIMER ||
+            tina__timer_is_watch(shard, place->waiter) != is_watch)
+            continue;
+        if (is_watch)
+            tina__watch_lost(shard, place->waiter, life, notice);
+        else
+            tina__call_lost(shard, place->waiter);
     }
+}
+
+static void lose_what_was_carried(tina__shard *shard, const tina__peer *peer)
+{
     for (uint32_t i = 0; i < peer->place_pool.fresh; i++) {
         const tina__place *place = &peer->places[i];
-        if (place->state == TINA__PLACE_WAITING && tina__timer_is_watch(shard, place->timer))
-            tina__watch_lost(shard, place->timer, life, notice);
+        if (place->state != TINA__PLACE_WAITING)
+            continue;
+        if (place->kind == TINA__PLACE_GIFT)
+            tina__gift_lost(shard, place->waiter);
+        else if (place->kind == TINA__PLACE_TRANSFER)
+            tina__transfer_over(shard, place->waiter);
     }
+    tina__transfers_give_up(shard, peer); /* the life that may have read them is over, too */
+}
+
+/* What this shard still waited for, calls first: then the notices of one isolate stand together. */
+static void fail_waiting(tina__shard *shard, const tina__peer *peer, uint32_t life, tina_tag notice)
+{
+    fail_timers(shard, peer, life, notice, false);
+    fail_timers(shard, peer, life, notice, true);
+    lose_what_was_carried(shard, peer);
 }
 
 static void begin_anew_with(tina__shard *shard, uint32_t index, uint32_t life)
@@ -55,11 +78,12 @@ void tina__peers_look(tina__shard *shard)
 
 /* ---- This shard's own --------------------------------------------------------------------------- */
 
-static uint64_t cut_off_from(tina__spsc *out)
+static uint64_t cut_off_from(tina__shard *shard, tina__spsc *out)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < tina__spsc_unpublished(out); i++) {
-        const tina_message *message = tina__spsc_unpublished_at(out, i);
+        tina_message *message = tina__spsc_unpublished_at(out, i);
+        tina__gift_drop(shard, message);
         count += message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID;
     }
     tina__spsc_roll_back(out);
@@ -71,7 +95,7 @@ uint64_t tina__peers_cut_off(tina__shard *shard)
     uint64_t count = 0;
     for (uint32_t i = 0; i < shard->shared->shard_count; i++) {
         if (i != shard->id)
-            count += cut_off_from(shard->p.peers[i].out);
+            count += cut_off_from(shard, shard->p.peers[i].out);
     }
     return count;
 }

@@ -2,7 +2,8 @@
 
 #include "core/route.h"
 
-tina_status tina__place_claim(tina__shard *shard, uint8_t to_shard, tina__timer_slot *slot, tina_message **request)
+tina_status tina__place_claim(tina__shard *shard, uint8_t to_shard, tina__place_kind kind, uint32_t waiter, uint32_t *taken,
+                              tina_message **request)
 {
     if (to_shard >= shard->shared->shard_count)
         return TINA_INVALID;
@@ -21,10 +22,19 @@ tina_status tina__place_claim(tina__shard *shard, uint8_t to_shard, tina__timer_
     tina__assert(place->state == TINA__PLACE_FREE);
     place->sequence++;
     place->state = TINA__PLACE_WAITING;
-    place->timer = slot->node.owner;
-    slot->place = index;
+    place->kind = (uint8_t)kind;
+    place->waiter = waiter;
+    *taken = index;
     (*request)->correlation = tina__call_make(index, place->sequence);
     return TINA_OK;
+}
+
+tina_message *tina__place_answer(tina__shard *shard, uint8_t to_shard, uint32_t call, tina_tag tag)
+{
+    tina_message *message = tina__spsc_claim_answer(shard->p.peers[to_shard].out);
+    tina_handle nobody = {0};
+    tina__route_fill(message, nobody, nobody, tag, NULL, 0, TINA__MESSAGE_ANSWER, call);
+    return message;
 }
 
 void tina__place_lapse(tina__shard *shard, uint8_t to_shard, uint32_t index)
@@ -55,12 +65,12 @@ uint32_t tina__place_answered(tina__peer *peer, uint32_t call)
     tina__assert(index < peer->in->answer_capacity);
     tina__place *place = &peer->places[index];
     tina__assert(call == tina__call_make(index, place->sequence));
-    uint32_t slot = place->state == TINA__PLACE_WAITING ? place->timer : TINA__NONE;
+    uint32_t waiter = place->state == TINA__PLACE_WAITING ? place->waiter : TINA__NONE;
     if (place->state == TINA__PLACE_LAPSED)
         place->state = TINA__PLACE_ANSWERED; /* the list that it is in gives it back */
     else
         place_free(peer, index);
-    return slot;
+    return waiter;
 }
 
 /* False: the channel is full. */

@@ -448,7 +448,7 @@ static void reclaim_done(tina__shard *shard, tina__operation *operation)
 }
 
 /* Who is at the other end of what it brought; not known where that is over already. */
-static void look_up_peer(tina_ctx *frame, tina_message *message)
+void tina__look_up_peer(tina_ctx *frame, tina_message *message)
 {
     uint32_t index;
     const tina__shard *shard = frame->shard;
@@ -467,7 +467,7 @@ const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index)
     tina__operation *operation = operation_at(frame->shard, index);
     tina__assert(operation->state == TINA__OPERATION_DONE);
     if (operation->kind == TINA_IO_ACCEPT && operation->message.io.status == TINA_OK)
-        look_up_peer(frame, &operation->message);
+        tina__look_up_peer(frame, &operation->message);
     return &operation->message;
 }
 

@@ -32,6 +32,9 @@ void tina__operation_deadline(tina__shard *shard, uint32_t index);
 /* The message of one that is over, for the frame that is to handle it. */
 const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index);
 
+/* Of a message that brings a descriptor: who is at its other end, for the frame that is to handle it. */
+void tina__look_up_peer(tina_ctx *frame, tina_message *message);
+
 /* Its message was handled. */
 void tina__operation_handled(tina__shard *shard, uint32_t index);
 
@@ -69,7 +72,7 @@ tina_status tina__descriptor_find(const tina__shard *shard, const tina__isolate 
 /* The same where one half is enough: for calls on the whole socket. */
 tina_status tina__descriptor_find_any(const tina__shard *shard, const tina__isolate *isolate, uint64_t fd, uint32_t *index);
 
-/* A free one, kept; then opened for an isolate, or given back. NONE: all are in use. */
+/* A free one, kept; then opened for an isolate, or given back. NONE: all are in use. One that was returned is opened again likewise. */
 uint32_t tina__descriptor_keep(tina__shard *shard);
 void tina__descriptor_open(tina__shard *shard, uint32_t index, int32_t os_fd, uint8_t fd_class, tina__isolate *owner);
 void tina__descriptor_give_back(tina__shard *shard, uint32_t index);
@@ -93,6 +96,10 @@ void tina__descriptors_end(tina__shard *shard, tina__isolate *isolate);
 /* Handing halves over to a child: TINA_OK; TINA_STALE_HANDLE; TINA_NOT_OWNER; TINA_BUSY. */
 tina_status tina__descriptor_may_move(const tina__shard *shard, const tina__isolate *from, uint64_t fd, uint8_t halves);
 void tina__descriptor_move(tina__shard *shard, uint64_t fd, uint8_t halves, tina__isolate *to);
+/* Handles of it that there are mean nothing any more. */
+void tina__descriptor_rename(tina__shard *shard, uint32_t index);
+/* An open one goes to another shard; both halves are one isolate's, and nothing is under way. Returns the system's number of it. */
+int32_t tina__descriptor_part(tina__shard *shard, uint32_t index);
 /* The child's init failed: what it still owns of them is the parent's again. */
 void tina__descriptor_return(tina__shard *shard, uint64_t fd, uint8_t halves, tina__isolate *from, tina__isolate *to);
 

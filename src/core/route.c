@@ -8,7 +8,7 @@ void tina__route_trace_refusal(tina__shard *shard, tina_handle source, tina_hand
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_REFUSED, source, tag, (uint16_t)status, to.bits);
 }
 
-static tina_status refused(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status)
+tina_status tina__route_refused(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status)
 {
     tina__route_trace_refusal(shard, source, to, tag, status);
     return tina__stats_refused(shard, status);
@@ -62,7 +62,7 @@ tina_status tina__route_send(tina__shard *shard, tina_handle source, tina_handle
 {
     tina_status status = tina_handle_shard(to) == shard->id ? send_here(shard, source, to, tag, payload, size)
                                                             : send_there(shard, source, to, tag, payload, size);
-    return status == TINA_OK ? TINA_OK : refused(shard, source, to, tag, status);
+    return status == TINA_OK ? TINA_OK : tina__route_refused(shard, source, to, tag, status);
 }
 
 /* ---- In two steps -------------------------------------------------------------- */
@@ -96,7 +96,7 @@ tina_status tina__route_begin(tina_ctx *frame, tina_handle to, tina_tag tag, siz
     tina__shard *shard = frame->shard;
     tina_status status = tina_handle_shard(to) == shard->id ? begin_here(frame, to) : begin_there(frame, to);
     if (status != TINA_OK)
-        return refused(shard, frame->self, to, tag, status);
+        return tina__route_refused(shard, frame->self, to, tag, status);
     /* In a channel the slot stands as void until the commit: what is sent meanwhile comes behind it. */
     tina__route_fill(frame->begun, frame->self, to, TINA__TAG_VOID, NULL, 0, TINA__MESSAGE_COUNTED, 0);
     frame->begun->size = (uint16_t)size;
@@ -132,10 +132,8 @@ void tina__route_commit(tina_ctx *frame)
 
 void tina__route_abandon(tina_ctx *frame)
 {
-    if (frame->begun_to != NULL) {
-        frame->begun_to->inbox_count--;
-        tina__pool_give_hot(&frame->shard->messages, frame->begun_index);
-    }
+    if (frame->begun_to != NULL)
+        tina__mailbox_unclaim(frame->shard, frame->begun_to, frame->begun_index);
     begun_end(frame);
 }
 

@@ -43,6 +43,8 @@ void tina__route_abandon(tina_ctx *frame);
 
 /* Into the trace: a send, call or watch of this isolate's was refused. */
 void tina__route_trace_refusal(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status);
+/* The same, and counted. Gives the status back. */
+tina_status tina__route_refused(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status);
 
 /* Something was written into the channel to that shard: it is published with the tick, or now when it is much. */
 void tina__route_written(tina__shard *shard, uint32_t to_shard);

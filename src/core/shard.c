@@ -137,6 +137,14 @@ bool tina__shard_is_booting(const tina__shard *shard)
 
 /* ---- The end -------------------------------------------------------------------------------- */
 
+/* It holds nothing any more. What it gave to another shard, which may be stuck, it need not know for ever. */
+static bool may_finish(const tina__shard *shard)
+{
+    bool is_abandoned = atomic_load_explicit(&shard->shared->stop, memory_order_relaxed) >= TINA__STOP_ABANDON;
+    return tina__shard_is_empty(shard) || (is_abandoned && shard->live_count == 0 && shard->operations_under_way == 0 &&
+                                           shard->descriptors.used == shard->given_count);
+}
+
 bool tina__shard_is_empty(const tina__shard *shard)
 {
     return shard->live_count == 0 && shard->operations_under_way == 0 && shard->descriptors.used == 0;
@@ -191,7 +199,7 @@ static uint32_t finish_advance(tina__shard *shard)
 {
     uint32_t rounds_needed = shard->finish_round * (uint32_t)shard->shared->shard_count;
     if (shard->finish_round == 0) {
-        if (!tina__shard_is_empty(shard))
+        if (!may_finish(shard))
             return 0;
         tina__shard_set_state(shard, TINA_SHARD_ENDED);
         finish_one_round(shard);

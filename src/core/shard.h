@@ -71,18 +71,26 @@ typedef struct tina__shared {
 
 typedef enum tina__place_state {
     TINA__PLACE_FREE,
-    TINA__PLACE_WAITING,   /* for the answer to a call under way */
+    TINA__PLACE_WAITING,   /* for the answer */
     TINA__PLACE_LAPSED,    /* the call is over; listed, to be withdrawn */
     TINA__PLACE_ANSWERED,  /* the same, and the answer came meanwhile */
     TINA__PLACE_WITHDRAWN, /* the answer, or the word that there will be none, is on its way */
 } tina__place_state;
 
-/* An outgoing call's place in the channel back. */
+typedef enum tina__place_kind {                    /* what waits for the answer */
+                                TINA__PLACE_TIMER, /* the slot of a call or a watch */
+                                TINA__PLACE_GIFT,  /* a descriptor that was given */
+                                TINA__PLACE_TRANSFER,
+} tina__place_kind;
+
+/* An outgoing request's place in the channel back. */
 typedef struct tina__place {
-    uint32_t timer; /* WAITING: the call's slot */
-    uint32_t link;  /* the pool's, or the list's of those to be withdrawn */
+    uint32_t waiter; /* WAITING: index, by kind */
+    uint32_t link;   /* the pool's, or the list's of those to be withdrawn */
     uint32_t sequence;
-    uint32_t state; /* tina__place_state */
+    uint8_t state; /* tina__place_state */
+    uint8_t kind;  /* tina__place_kind */
+    uint8_t unused[2];
 } tina__place;
 
 /* A call that an isolate of this shard was given and has not answered, or a watch of it. */
@@ -96,8 +104,10 @@ typedef struct tina__owed {
 
 /* Another shard, seen from this one. */
 typedef struct tina__peer {
-    tina__spsc *out; /* written by this shard */
-    tina__spsc *in;  /* read by this shard */
+    tina__spsc *out;                 /* written by this shard */
+    tina__spsc *in;                  /* read by this shard */
+    const struct tina__shard *shard; /* for its counters, which any thread may read */
+    const uint8_t *transfers;        /* its memory for them: read where a message names one */
     tina__place *places;
     tina__pool place_pool;
     uint32_t lapsed_head, lapsed_tail; /* LAPSED and ANSWERED places */
@@ -108,12 +118,24 @@ typedef struct tina__peer {
     bool is_dirty;                     /* something is written and not published */
 } tina__peer;
 
+typedef enum tina__transfer_state {
+    TINA__TRANSFER_FREE,
+    TINA__TRANSFER_WRITTEN, /* by its isolate */
+    TINA__TRANSFER_CARRIED, /* by a message here */
+    TINA__TRANSFER_SENT,    /* to another shard, which has not answered */
+    TINA__TRANSFER_LEFT,    /* the same, by a life of this shard's that is over */
+} tina__transfer_state;
+
 typedef struct tina__transfer_record {
     uint32_t generation;
-    uint32_t isolate; /* the writer; NONE: free, or in a message */
+    uint32_t isolate; /* WRITTEN: the writer; otherwise NONE */
     uint32_t next, previous;
     uint32_t link;
     uint32_t size;
+    uint32_t place; /* SENT: for the answer, in the peer's table */
+    uint8_t state;  /* tina__transfer_state */
+    uint8_t to_shard;
+    uint8_t unused[2];
 } tina__transfer_record;
 
 /* A message that an effect carries until it is returned. */
@@ -257,6 +279,7 @@ typedef struct tina__shard {
     /* I/O. */
     tina__pool operations;
     tina__pool descriptors;
+    uint32_t given_count; /* descriptors in GIVEN */
     tina__pool buffers;
     uint32_t buffers_lent;    /* with the backend */
     uint32_t buffers_sending; /* held by sends */
@@ -268,6 +291,7 @@ typedef struct tina__shard {
 
     /* Memory. */
     tina__pool transfers;
+    uint32_t transfers_left; /* of an earlier life, see core/transfer.h */
     uint32_t scratch_used;
 
     /* Supervision. */

@@ -91,7 +91,7 @@ static tina_status watch_there(tina__shard *shard, uint32_t index)
     tina__timer_slot *slot = tina__timer_at(shard, index);
     uint8_t to_shard = tina_handle_shard(slot->target);
     tina_message *message;
-    tina_status status = tina__place_claim(shard, to_shard, slot, &message);
+    tina_status status = tina__place_claim(shard, to_shard, TINA__PLACE_TIMER, index, &slot->place, &message);
     if (status != TINA_OK)
         return status;
     tina__route_fill(message, slot->destination, slot->target, TINA_TAG_DOWN, NULL, 0, TINA__MESSAGE_WATCH,

@@ -2,8 +2,9 @@
  * The contract of an I/O backend: what a port has to provide.
  *
  * A backend belongs to one shard and is called by that shard's thread alone,
- * except for open, which the same thread calls first. Data goes down in
- * requests and comes up in completions; a backend calls nothing above it.
+ * except for open, which the same thread calls first. That thread has SIGPIPE
+ * blocked. Data goes down in requests and comes up in completions; a backend calls
+ * nothing above it.
  *
  * Requests. The reactor fills a tina__io_request and submits it. From then until
  * its completion has been collected the request, and the memory that it names,

@@ -1,11 +1,14 @@
 /*
  * epoll, for kernels and containers that refuse io_uring. A descriptor is watched,
  * edge-triggered and for everything, from the first time that it would block until
- * it is closed: one system call in its life.
+ * it is closed. The watch is ended by itself then: where another process, or the
+ * program, has a copy of the descriptor, it would outlive the closing, and wake us
+ * for what is not ours any more.
  */
 #define _GNU_SOURCE 1
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/handle.h"
 #include "io/ready.h"
 #include "io/sockets.h"
 
@@ -25,12 +28,10 @@ struct tina__backend {
     bool has_fine_wait; /* epoll_pwait2 */
     struct epoll_event events[EVENTS_MAX];
 };
-TINA_STATIC_ASSERT(sizeof(tina__backend) % sizeof(void *) == 0, "what follows it is aligned");
 
-static size_t memory_size(const tina__backend_config *config)
-{
-    return sizeof(tina__backend) + tina__ready_memory_size(config);
-}
+#define READY_OFFSET tina__align_up(sizeof(tina__backend), 64)
+
+static size_t memory_size(const tina__backend_config *config) { return READY_OFFSET + tina__ready_memory_size(config); }
 
 static tina_status open_failed(int *os_error, const char **why, const char *what)
 {
@@ -39,24 +40,35 @@ static tina_status open_failed(int *os_error, const char **why, const char *what
     return tina__sock_status(*os_error) == TINA_POOL_EXHAUSTED ? TINA_POOL_EXHAUSTED : TINA_UNSUPPORTED;
 }
 
+static tina_status open_epoll(tina__backend *self, int wake_fd, int *os_error, const char **why)
+{
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll_fd < 0)
+        return open_failed(os_error, why, "epoll_create1 is refused");
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_WORD};
+    if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) == 0)
+        return TINA_OK;
+    tina_status status = open_failed(os_error, why, "epoll_ctl is refused");
+    close(self->epoll_fd);
+    return status;
+}
+
 static tina_status open_backend(const tina__backend_config *config, tina__backend **backend, int *os_error, const char **why)
 {
     tina__backend *self = config->memory;
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
-        return open_failed(os_error, why, "epoll_create1 is refused");
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_WORD};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, config->wake_fd, &event) != 0) {
-        tina_status status = open_failed(os_error, why, "epoll_ctl is refused");
-        close(epoll_fd);
-        return status;
-    }
-    tina__ready_init(&self->ready, config, self + 1);
-    self->epoll_fd = epoll_fd;
-    self->wake_fd = config->wake_fd;
-    self->has_fine_wait = true;
     *os_error = 0;
     *why = "";
+    tina_status status = open_epoll(self, config->wake_fd, os_error, why);
+    if (status != TINA_OK)
+        return status;
+    status = tina__ready_open(&self->ready, config, (uint8_t *)self + READY_OFFSET, os_error);
+    if (status != TINA_OK) {
+        *why = "a thread for files does not start";
+        close(self->epoll_fd);
+        return status;
+    }
+    self->wake_fd = config->wake_fd;
+    self->has_fine_wait = true;
     *backend = self;
     return TINA_OK;
 }
@@ -76,8 +88,7 @@ static void watch(tina__backend *backend, tina__io_request *request)
     if (result != 0 && errno == EEXIST) /* a copy of an earlier descriptor of this number keeps its watch alive */
         result = epoll_ctl(backend->epoll_fd, EPOLL_CTL_MOD, request->os_fd, &event);
     if (result == 0) {
-        fd->os_fd = request->os_fd;
-        fd->is_watched = true;
+        tina__ready_watched(&backend->ready, request);
         return;
     }
     int os_error = errno;
@@ -103,7 +114,7 @@ static void submit(tina__backend *backend, tina__io_request *requests)
 
 static void cancel(tina__backend *backend, tina__io_request *request) { tina__ready_cancel(&backend->ready, request); }
 
-static void lend(tina__backend *backend, uint32_t buffer) { tina__ready_lend(&backend->ready, buffer); }
+static void lend(tina__backend *backend, uint32_t buffer) { tina__lent_push(&backend->ready.lent, buffer); }
 
 static uint32_t collect(tina__backend *backend, tina__io_completion *completions, uint32_t max)
 {
@@ -119,37 +130,41 @@ static uint32_t collect(tina__backend *backend, tina__io_completion *completions
     return count;
 }
 
-static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
+static void end_watch(const tina__backend *backend, uint32_t slot)
 {
-    if (slot != TINA__SLOT_NONE)
-        tina__ready_forget(&backend->ready, slot);
-    close(os_fd);
+    const tina__ready_fd *fd = &backend->ready.fds[slot];
+    if (fd->is_watched)
+        epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, fd->os_fd, NULL);
 }
 
 static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
 {
-    if (backend->ready.fds[slot].is_watched)
-        epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, os_fd, NULL);
+    (void)os_fd;
+    end_watch(backend, slot);
     tina__ready_forget(&backend->ready, slot);
+}
+
+static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
+{
+    if (slot != TINA__SLOT_NONE)
+        let_go(backend, os_fd, slot);
+    close(os_fd);
 }
 
 /* ---- Ending everything ---- */
 
 static bool abandon(tina__backend *backend)
 {
-    for (uint32_t slot = 0; slot < backend->ready.fd_count; slot++) {
-        const tina__ready_fd *fd = &backend->ready.fds[slot];
-        if (fd->is_watched)
-            epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, fd->os_fd, NULL);
-    }
-    tina__ready_abandon(&backend->ready);
+    for (uint32_t slot = 0; slot < backend->ready.fd_count; slot++)
+        end_watch(backend, slot);
+    bool is_quiet = tina__ready_abandon(&backend->ready);
     tina__os_event_signal(backend->wake_fd); /* whoever did so may have been read, and not been heard */
-    return true;
+    return is_quiet;
 }
 
 static void close_backend(tina__backend *backend)
 {
-    tina__ready_abandon(&backend->ready);
+    tina__ready_close(&backend->ready);
     close(backend->epoll_fd);
 }
 
@@ -182,15 +197,16 @@ static void empty_wake(tina__backend *backend)
     (void)ignored;
 }
 
-static void handle_event(tina__backend *backend, uint64_t word, uint32_t events)
+/* True: it was the wake. */
+static bool handle_event(tina__backend *backend, uint64_t word, uint32_t events)
 {
     if (word == WAKE_WORD) {
         empty_wake(backend);
-        return;
+        return true;
     }
     uint32_t slot = (uint32_t)word;
     if (backend->ready.fds[slot].generation != (uint32_t)(word >> 32))
-        return;
+        return false;
     bool is_over = (events & (EPOLLHUP | EPOLLERR)) != 0;
     tina__ready_tell(&backend->ready, slot,
                      (tina__ready_event){
@@ -198,23 +214,63 @@ static void handle_event(tina__backend *backend, uint64_t word, uint32_t events)
                          .may_write = is_over || (events & EPOLLOUT) != 0,
                          .is_ending = is_over || (events & (EPOLLPRI | EPOLLRDHUP)) != 0,
                      });
+    return false;
 }
 
-static void flush(tina__backend *backend, uint64_t wait_ns)
+/* All that is ready now; what becomes ready meanwhile must not keep us here for ever. True: woken, or interrupted. */
+static bool handle_events(tina__backend *backend, uint64_t wait_ns)
 {
-    if (backend->ready.done.first != NULL)
-        wait_ns = 0;
-    if (wait_ns == 0 && backend->ready.waiting_count == 0)
-        return;
-    /* All that is ready now; what becomes ready meanwhile must not keep us here for ever. */
     uint32_t rounds_left = backend->ready.fd_count / EVENTS_MAX + 1;
+    bool is_woken = false;
     int count;
     do {
         count = wait_for_events(backend, wait_ns);
         for (int i = 0; i < count; i++)
-            handle_event(backend, backend->events[i].data.u64, backend->events[i].events);
+            is_woken |= handle_event(backend, backend->events[i].data.u64, backend->events[i].events);
         wait_ns = 0;
     } while (count == EVENTS_MAX && --rounds_left != 0);
+    return is_woken || count < 0;
+}
+
+/* Before it waits, and after: what a thread has done in between has signalled the wake_fd. */
+static bool turn(tina__backend *backend, uint64_t wait_ns)
+{
+    if (backend->ready.polled != TINA__NONE)
+        wait_ns = tina__min_u64(wait_ns, TINA__READY_POLL_NS);
+    bool is_woken = handle_events(backend, wait_ns);
+    tina__ready_turn(&backend->ready);
+    return is_woken || backend->ready.done.first != NULL;
+}
+
+/* The time at which a wait ends, or 0 and NONE as they are. */
+static uint64_t end_of(uint64_t wait_ns)
+{
+    bool is_limited = wait_ns != 0 && wait_ns != TINA_NONE_NS;
+    return is_limited ? tina__add_saturating(tina__os_now_ns(), wait_ns) : wait_ns;
+}
+
+static uint64_t left_until(uint64_t end_ns)
+{
+    if (end_ns == 0 || end_ns == TINA_NONE_NS)
+        return end_ns;
+    uint64_t now_ns = tina__os_now_ns();
+    return now_ns < end_ns ? end_ns - now_ns : 0;
+}
+
+/* An event may bring nothing to collect, as for data that nobody wants to receive yet: then it waits on. */
+static void flush(tina__backend *backend, uint64_t wait_ns)
+{
+    tina__ready_turn(&backend->ready);
+    if (backend->ready.done.first != NULL)
+        wait_ns = 0;
+    if (wait_ns == 0 && backend->ready.waiting_count == 0)
+        return;
+    uint64_t end_ns = end_of(wait_ns);
+    do {
+        if (turn(backend, wait_ns))
+            return;
+        wait_ns = left_until(end_ns);
+    } while (wait_ns != 0);
 }
 
 const tina__backend_api tina__epoll_backend = {

@@ -1,33 +1,45 @@
-#define _GNU_SOURCE 1
 #include "io/ready.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/handle.h"
+#include "io/attempt.h"
 #include "os/sock_posix.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-/* A request's backend_state. */
-enum { FRESH, CONNECTING, STARVED };
+/* ---- Opening ---- */
+
+#define ALIGNMENT 64
+
+static size_t fds_size(const tina__backend_config *config)
+{
+    return tina__align_up(config->fd_count * sizeof(tina__ready_fd), ALIGNMENT);
+}
+
+static size_t files_size(const tina__backend_config *config)
+{
+    return tina__align_up(tina__files_memory_size(config->file_threads), ALIGNMENT);
+}
 
 size_t tina__ready_memory_size(const tina__backend_config *config)
 {
-    return config->fd_count * sizeof(tina__ready_fd) + config->buffer_count * sizeof(uint32_t);
+    return fds_size(config) + files_size(config) + config->buffer_count * sizeof(uint32_t);
 }
 
-void tina__ready_init(tina__ready *ready, const tina__backend_config *config, void *memory)
+tina_status tina__ready_open(tina__ready *ready, const tina__backend_config *config, void *memory, int *os_error)
 {
+    uint8_t *files = (uint8_t *)memory + fds_size(config);
+    uint32_t *stack = (void *)(files + files_size(config));
     *ready = (tina__ready){
         .fds = memory,
         .fd_count = config->fd_count,
         .handed = TINA__NONE,
-        .buffers = config->buffers,
-        .buffer_size = config->buffer_size,
-        .buffer_count = config->buffer_count,
+        .polled = TINA__NONE,
+        .lent = tina__lent_make(config, stack),
     };
-    ready->lent = (uint32_t *)(void *)(ready->fds + config->fd_count);
+    return tina__files_open(&ready->files, config->file_threads, config->wake_fd, files, &ready->lent, os_error);
 }
 
 static tina__ready_fd *fd_at(tina__ready *ready, uint32_t slot)
@@ -48,181 +60,99 @@ static void finish(tina__ready *ready, tina__io_request *request, tina_status st
     tina__requests_finish(&ready->done, request, tina__completion_make(request, status, os_error));
 }
 
-static void fail(tina__ready *ready, tina__io_request *request, int os_error)
+/* ---- Trying ---- */
+
+static void poll_for(tina__ready *ready, tina__ready_fd *fd)
 {
-    finish(ready, request, tina__sock_status(os_error), os_error);
+    if (fd->is_polled)
+        return;
+    fd->is_polled = true;
+    fd->next_polled = ready->polled;
+    ready->polled = (uint32_t)(fd - ready->fds);
 }
 
-static bool would_block(int os_error) { return os_error == EAGAIN || os_error == EWOULDBLOCK; }
-
-/* ---- One attempt of each kind. True: the request is over; false: it would block ---- */
-
-static bool try_accept(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
+/* It is the peer that takes nothing now, and nobody will say when it does. */
+static bool waits_for_peer(const tina__io_request *request)
 {
-    int os_fd;
-    do {
-        os_fd = accept4(request->os_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (os_fd < 0 && errno == EINTR);
-    if (os_fd < 0) {
-        if (would_block(errno))
-            return false;
-        fail(ready, request, errno);
-        return true;
-    }
-    fd->accepted = os_fd;
-    fd->has_accepted = true;
-    tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
-    completion.os_fd = os_fd;
-    tina__requests_finish(&ready->done, request, completion);
-    return true;
+    bool is_unix = request->peer != NULL && request->peer->family == TINA_UNIX;
+    return is_unix && (request->kind == TINA__IO_CONNECT || request->kind == TINA__IO_SEND_TO);
 }
 
-/* A connection that was begun: an event alone does not say that it stands. */
-static bool look_after_connect(tina__ready *ready, tina__io_request *request)
-{
-    int os_error = 0;
-    socklen_t length = sizeof os_error;
-    if (getsockopt(request->os_fd, SOL_SOCKET, SO_ERROR, &os_error, &length) != 0)
-        os_error = errno;
-    if (os_error == 0) {
-        tina__sock_address host = {.length = sizeof host.bytes};
-        if (getpeername(request->os_fd, &host.any, &host.length) == 0) {
-            finish(ready, request, TINA_OK, 0);
-            return true;
-        }
-        if (errno == ENOTCONN)
-            return false;
-        os_error = errno;
-    }
-    fail(ready, request, os_error);
-    return true;
-}
-
-static bool try_connect(tina__ready *ready, tina__io_request *request)
-{
-    if (request->backend_state == CONNECTING)
-        return look_after_connect(ready, request);
-    tina__sock_address host;
-    if (!tina__sock_encode(request->peer, &host)) {
-        finish(ready, request, TINA_INVALID, 0);
-        return true;
-    }
-    if (connect(request->os_fd, &host.any, host.length) == 0) {
-        finish(ready, request, TINA_OK, 0);
-        return true;
-    }
-    /* Interrupted or begun earlier, it goes on all the same. */
-    if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR) {
-        request->backend_state = CONNECTING;
-        return false;
-    }
-    fail(ready, request, errno);
-    return true;
-}
-
-static bool try_receive(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
-{
-    if (ready->lent_count == 0) {
-        request->backend_state = STARVED;
-        finish(ready, request, TINA_BUSY, 0);
-        return true;
-    }
-    uint32_t buffer = ready->lent[ready->lent_count - 1];
-    uint32_t size = request->size == 0 ? ready->buffer_size : tina__min_u32(request->size, ready->buffer_size);
-    ssize_t taken;
-    do {
-        taken = recv(request->os_fd, ready->buffers + (size_t)buffer * ready->buffer_size, size, MSG_DONTWAIT);
-    } while (taken < 0 && errno == EINTR);
-    if (taken < 0 && would_block(errno))
-        return false;
-    if (taken < 0) {
-        fail(ready, request, errno);
-        return true;
-    }
-    if (taken == 0) {
-        finish(ready, request, TINA_CLOSED, 0);
-        return true;
-    }
-    ready->lent_count--;
-    fd->is_drained = fd->is_watched && !fd->is_ending && (size_t)taken < size;
-    tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
-    completion.size = (uint32_t)taken;
-    completion.buffer = buffer;
-    tina__requests_finish(&ready->done, request, completion);
-    return true;
-}
-
-static bool try_send(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
-{
-    ssize_t taken;
-    do {
-        taken = send(request->os_fd, request->data, request->size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (taken < 0 && errno == EINTR);
-    if (taken < 0 && would_block(errno)) {
-        if (!request->no_wait)
-            return false;
-        finish(ready, request, TINA_BUSY, 0);
-        return true;
-    }
-    if (taken < 0) {
-        fail(ready, request, errno);
-        return true;
-    }
-    fd->is_full = fd->is_watched && !fd->is_ending && (size_t)taken < request->size;
-    tina__io_completion completion = tina__completion_make(request, TINA_OK, 0);
-    completion.size = (uint32_t)taken;
-    tina__requests_finish(&ready->done, request, completion);
-    return true;
-}
-
+/* True: the request is over; false: it would block. */
 static bool try_request(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
 {
-    bool is_over = false;
-    switch ((tina__io_kind)request->kind) {
-    case TINA__IO_ACCEPT: is_over = try_accept(ready, fd, request); break;
-    case TINA__IO_CONNECT: is_over = try_connect(ready, request); break;
-    case TINA__IO_RECEIVE: is_over = try_receive(ready, fd, request); break;
-    case TINA__IO_SEND: is_over = try_send(ready, fd, request); break;
-    default:
-        finish(ready, request, TINA_UNSUPPORTED, 0);
-        is_over = true;
-        break;
+    tina__io_completion completion;
+    if (tina__attempt(&ready->lent, fd, request, &completion)) {
+        tina__requests_finish(&ready->done, request, completion);
+        return true;
     }
-    if (!is_over && is_reading(request))
+    if (waits_for_peer(request))
+        poll_for(ready, fd);
+    else if (is_reading(request))
         fd->is_drained = true;
-    if (!is_over && !is_reading(request))
+    else
         fd->is_full = true;
-    return is_over;
+    return false;
 }
 
-/* ---- Waiting ---- */
+/* To the threads, which can tell what its socket takes. It stays its descriptor's writer. */
+static void work_on(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
+{
+    fd->has_news = false;
+    request->backend_state = TINA__READY_WORKING;
+    tina__files_submit(&ready->files, request);
+}
 
 static bool is_worth_trying(const tina__ready *ready, const tina__ready_fd *fd, const tina__io_request *request)
 {
-    if (request->kind == TINA__IO_CONNECT || request->no_wait)
+    if (request->kind == TINA__IO_CONNECT || request->no_wait || waits_for_peer(request))
         return true;
     /* Without a buffer an attempt says nothing: where nobody knows whether there is data, the watch will. */
-    if (request->kind == TINA__IO_RECEIVE && ready->lent_count == 0 && !fd->is_watched)
+    if (tina__io_fills(request->kind) && ready->lent.count == 0 && !fd->is_watched)
         return false;
     return !(fd->is_watched && (is_reading(request) ? fd->is_drained : fd->is_full));
 }
 
+/* A thread is not for finding out that nothing can be taken: before there is a watch, that is not known. */
+static bool submit_sendfile(tina__ready *ready, tina__ready_fd *fd, tina__io_request *request)
+{
+    fd->writer = request;
+    ready->waiting_count++;
+    if (fd->is_watched && !fd->is_full)
+        work_on(ready, fd, request);
+    return true;
+}
+
+static bool needs_threads(const tina__io_request *request)
+{
+    return request->kind == TINA__IO_SENDFILE || tina__files_does(request);
+}
+
 bool tina__ready_submit(tina__ready *ready, tina__io_request *request)
 {
-    if (!tina__io_has_fd(request->kind)) {
+    request->backend_state = TINA__READY_FRESH;
+    if (needs_threads(request) && ready->files.threads == NULL) {
         finish(ready, request, TINA_UNSUPPORTED, 0);
+        return false;
+    }
+    if (tina__files_does(request)) {
+        request->backend_state = TINA__READY_WORKING;
+        tina__files_submit(&ready->files, request);
         return false;
     }
     tina__ready_fd *fd = fd_at(ready, request->slot);
     tina__io_request **place = place_of(fd, request);
     tina__assert(*place == NULL);
-    request->backend_state = FRESH;
+    if (request->kind == TINA__IO_SENDFILE)
+        return submit_sendfile(ready, fd, request);
     if (is_worth_trying(ready, fd, request) && try_request(ready, fd, request))
         return false;
     *place = request;
     ready->waiting_count++;
     return true;
 }
+
+/* ---- Waiting ---- */
 
 static bool stop_waiting(tina__ready *ready, tina__io_request *request)
 {
@@ -235,29 +165,79 @@ static bool stop_waiting(tina__ready *ready, tina__io_request *request)
     return true;
 }
 
-void tina__ready_refuse(tina__ready *ready, tina__io_request *request, tina_status status, int os_error)
-{
-    bool was_waiting = stop_waiting(ready, request);
-    tina__assert(was_waiting);
-    finish(ready, request, status, os_error);
-}
-
-void tina__ready_cancel(tina__ready *ready, tina__io_request *request)
-{
-    if (stop_waiting(ready, request)) {
-        finish(ready, request, TINA_CANCELLED, 0);
-    } else if (request->backend_state == STARVED) {
-        request->backend_state = FRESH;
-        ((tina__io_completion *)request->backend_memory)->status = TINA_CANCELLED;
-    }
-}
-
 static void retry(tina__ready *ready, tina__ready_fd *fd, tina__io_request **place)
 {
     if (*place == NULL || !try_request(ready, fd, *place))
         return;
     *place = NULL;
     ready->waiting_count--;
+}
+
+void tina__ready_watched(tina__ready *ready, const tina__io_request *request)
+{
+    tina__ready_fd *fd = fd_at(ready, request->slot);
+    fd->os_fd = request->os_fd;
+    fd->is_watched = true;
+    fd->is_exact = request->fd_class == TINA__FD_STREAM && tina__sock_is_tcp(request->os_fd);
+}
+
+/* What can't be watched since nobody waits for it, as /dev/null, says that it may be used when it is looked at. */
+static bool never_waits(tina__ready *ready, tina__io_request *request)
+{
+    tina__ready_fd *fd = fd_at(ready, request->slot);
+    tina__io_request **place = place_of(fd, request);
+    fd->is_plain = true;
+    retry(ready, fd, place);
+    return *place == NULL;
+}
+
+void tina__ready_refuse(tina__ready *ready, tina__io_request *request, tina_status status, int os_error)
+{
+    if (request->fd_class == TINA__FD_PIPE && os_error == EPERM && never_waits(ready, request))
+        return;
+    bool was_waiting = stop_waiting(ready, request);
+    tina__assert(was_waiting);
+    finish(ready, request, status, os_error);
+}
+
+/* With the threads, or waiting for one. What has begun ends with what it does. */
+static void cancel_work(tina__ready *ready, tina__io_request *request)
+{
+    if (!tina__files_cancel(&ready->files, request)) {
+        request->backend_state = TINA__READY_STOPPING;
+        return;
+    }
+    request->backend_state = TINA__READY_FRESH;
+    if (request->kind == TINA__IO_SENDFILE)
+        (void)stop_waiting(ready, request);
+    finish(ready, request, TINA_CANCELLED, 0);
+}
+
+void tina__ready_cancel(tina__ready *ready, tina__io_request *request)
+{
+    if (request->backend_state == TINA__READY_WORKING) {
+        cancel_work(ready, request);
+    } else if (request->backend_state == TINA__READY_STARVED) {
+        request->backend_state = TINA__READY_FRESH;
+        ((tina__io_completion *)request->backend_memory)->status = TINA_CANCELLED;
+    } else if (request->backend_state != TINA__READY_STOPPING && tina__io_has_fd(request->kind) &&
+               stop_waiting(ready, request)) {
+        finish(ready, request, TINA_CANCELLED, 0);
+    }
+}
+
+/* ---- What wakes them ---- */
+
+static void tell_writer(tina__ready *ready, tina__ready_fd *fd)
+{
+    tina__io_request *writer = fd->writer;
+    fd->is_full = false;
+    if (writer == NULL || writer->kind != TINA__IO_SENDFILE)
+        retry(ready, fd, &fd->writer);
+    else if (writer->backend_state == TINA__READY_FRESH)
+        work_on(ready, fd, writer);
+    else
+        fd->has_news = true;
 }
 
 void tina__ready_tell(tina__ready *ready, uint32_t slot, tina__ready_event event)
@@ -268,24 +248,74 @@ void tina__ready_tell(tina__ready *ready, uint32_t slot, tina__ready_event event
         fd->is_drained = false;
         retry(ready, fd, &fd->reader);
     }
-    if (event.may_write) {
-        fd->is_full = false;
-        retry(ready, fd, &fd->writer);
+    if (event.may_write)
+        tell_writer(ready, fd);
+}
+
+/* A thread is done with it. Where the socket took nothing: it waits again, unless an event came meanwhile. */
+static void settle_sendfile(tina__ready *ready, tina__io_request *request, uint8_t state, tina__io_completion *completion)
+{
+    tina__ready_fd *fd = fd_at(ready, request->slot);
+    if (completion->status == TINA_BUSY && state == TINA__READY_WORKING) {
+        fd->is_full = !fd->has_news;
+        if (fd->has_news)
+            work_on(ready, fd, request);
+        return;
+    }
+    if (completion->status == TINA_BUSY)
+        completion->status = TINA_CANCELLED;
+    bool was_waiting = stop_waiting(ready, request);
+    tina__assert(was_waiting);
+    tina__requests_finish(&ready->done, request, *completion);
+}
+
+static void reap_files(tina__ready *ready)
+{
+    tina__io_completion completion;
+    tina__io_request *request;
+    while ((request = tina__files_reap(&ready->files, &completion)) != NULL) {
+        uint8_t state = request->backend_state;
+        bool is_starved = completion.status == TINA_BUSY && tina__io_fills(request->kind);
+        request->backend_state = is_starved ? TINA__READY_STARVED : TINA__READY_FRESH;
+        if (request->kind == TINA__IO_SENDFILE)
+            settle_sendfile(ready, request, state, &completion);
+        else
+            tina__requests_finish(&ready->done, request, completion);
     }
 }
 
+static void retry_polled(tina__ready *ready)
+{
+    uint32_t slot = ready->polled;
+    ready->polled = TINA__NONE;
+    while (slot != TINA__NONE) {
+        tina__ready_fd *fd = fd_at(ready, slot);
+        slot = fd->next_polled;
+        fd->is_polled = false;
+        if (fd->writer != NULL && waits_for_peer(fd->writer))
+            retry(ready, fd, &fd->writer);
+    }
+}
+
+void tina__ready_turn(tina__ready *ready)
+{
+    reap_files(ready);
+    retry_polled(ready);
+}
+
+/* ---- Collecting ---- */
+
 bool tina__ready_goes_again(const tina__ready *ready, const tina__io_request *request)
 {
-    return request->backend_state == STARVED && ready->lent_count != 0;
+    return request->backend_state == TINA__READY_STARVED && ready->lent.count != 0;
 }
 
 tina__io_completion tina__ready_hand_out(tina__ready *ready, const tina__io_request *request)
 {
-    if (!tina__io_has_fd(request->kind))
-        return tina__requests_completion(request);
-    tina__ready_fd *fd = fd_at(ready, request->slot);
-    if (request->kind == TINA__IO_ACCEPT && fd->has_accepted) {
-        fd->next_handed = ready->handed;
+    if (request->kind == TINA__IO_OPEN) {
+        tina__files_hand_out(&ready->files, request);
+    } else if (request->kind == TINA__IO_ACCEPT && fd_at(ready, request->slot)->has_accepted) {
+        ready->fds[request->slot].next_handed = ready->handed;
         ready->handed = request->slot;
     }
     return tina__requests_completion(request);
@@ -295,36 +325,47 @@ void tina__ready_hands_off(tina__ready *ready)
 {
     for (; ready->handed != TINA__NONE; ready->handed = ready->fds[ready->handed].next_handed)
         ready->fds[ready->handed].has_accepted = false;
+    tina__files_hands_off(&ready->files);
 }
 
-void tina__ready_lend(tina__ready *ready, uint32_t buffer)
-{
-    tina__assert(buffer < ready->buffer_count);
-    tina__assert(ready->lent_count < ready->buffer_count);
-    ready->lent[ready->lent_count++] = buffer;
-}
+/* ---- Ending ---- */
 
 void tina__ready_forget(tina__ready *ready, uint32_t slot)
 {
     tina__ready_fd *fd = fd_at(ready, slot);
     tina__assert(fd->reader == NULL);
     tina__assert(fd->writer == NULL);
-    *fd = (tina__ready_fd){.generation = fd->generation + 1};
+    tina__assert(!fd->has_accepted);
+    *fd = (tina__ready_fd){
+        .generation = fd->generation + 1,
+        .is_polled = fd->is_polled, /* it stays in that list until it is looked at */
+        .next_polled = fd->next_polled,
+    };
 }
 
-static void abandon_fd(tina__ready_fd *fd)
+static void abandon_fds(tina__ready *ready)
 {
-    if (fd->has_accepted)
-        close(fd->accepted);
-    *fd = (tina__ready_fd){.generation = fd->generation + 1};
+    for (uint32_t slot = 0; slot < ready->fd_count; slot++) {
+        tina__ready_fd *fd = &ready->fds[slot];
+        if (fd->has_accepted)
+            close(fd->accepted);
+        *fd = (tina__ready_fd){.generation = fd->generation + 1};
+    }
 }
 
-void tina__ready_abandon(tina__ready *ready)
+bool tina__ready_abandon(tina__ready *ready)
 {
-    for (uint32_t slot = 0; slot < ready->fd_count; slot++)
-        abandon_fd(&ready->fds[slot]);
+    abandon_fds(ready);
     ready->waiting_count = 0;
     ready->done.first = NULL;
     ready->handed = TINA__NONE;
-    ready->lent_count = 0;
+    ready->polled = TINA__NONE;
+    ready->lent.count = 0;
+    return tina__files_abandon(&ready->files);
+}
+
+void tina__ready_close(tina__ready *ready)
+{
+    abandon_fds(ready);
+    tina__files_close(&ready->files);
 }

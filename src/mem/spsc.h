@@ -98,7 +98,7 @@ static inline void tina__spsc_publish(tina__spsc *ring)
 }
 
 /* The index-th that is written and not published. */
-static inline const tina_message *tina__spsc_unpublished_at(const tina__spsc *ring, uint32_t index)
+static inline tina_message *tina__spsc_unpublished_at(const tina__spsc *ring, uint32_t index)
 {
     return &ring->slots[(atomic_load_explicit(&ring->tail, memory_order_relaxed) + index) & ring->mask];
 }

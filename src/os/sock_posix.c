@@ -2,6 +2,7 @@
 #include "os/sock_posix.h"
 
 #include "base/fd_class.h"
+#include "os/file_posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +10,23 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/uio.h>
 
 /* ---- Addresses ---- */
+
+/* A path ends with a zero, and so holds none; a name in the abstract namespace ends with its length. */
+static bool encode_local(const tina_address *address, tina__sock_address *host)
+{
+    bool is_path = address->length != 0 && address->path[0] != '\0';
+    if (address->length > sizeof address->path)
+        return false;
+    if (is_path && memchr(address->path, '\0', address->length) != NULL)
+        return false;
+    host->local.sun_family = AF_UNIX;
+    memcpy(host->local.sun_path, address->path, address->length);
+    host->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address->length + is_path);
+    return true;
+}
 
 bool tina__sock_encode(const tina_address *address, tina__sock_address *host)
 {
@@ -31,27 +46,21 @@ bool tina__sock_encode(const tina_address *address, tina__sock_address *host)
         host->length = sizeof host->ipv6;
         return true;
     }
-    if (address->family == TINA_UNIX && address->length <= sizeof address->path) {
-        host->local.sun_family = AF_UNIX;
-        memcpy(host->local.sun_path, address->path, address->length);
-        host->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address->length);
-        /* A path ends with a zero, a name in the abstract namespace with its length. */
-        if (address->length != 0 && address->path[0] != '\0')
-            host->length++;
-        return true;
-    }
-    return false;
+    return address->family == TINA_UNIX && encode_local(address, host);
 }
 
-/* A path that the host knows and an address can't hold is cut. */
-static void decode_local(const tina__sock_address *host, tina_address *address)
+/* False: one that an address can't hold. Cut, it would be somebody else's. */
+static bool decode_local(const tina__sock_address *host, tina_address *address)
 {
     size_t length = host->length - offsetof(struct sockaddr_un, sun_path);
     if (length != 0 && host->local.sun_path[0] != '\0')
         length = strnlen(host->local.sun_path, length);
+    if (length > sizeof address->path)
+        return false;
     address->family = TINA_UNIX;
-    address->length = (uint8_t)(length < sizeof address->path ? length : sizeof address->path);
-    memcpy(address->path, host->local.sun_path, address->length);
+    address->length = (uint8_t)length;
+    memcpy(address->path, host->local.sun_path, length);
+    return true;
 }
 
 bool tina__sock_decode(const tina__sock_address *host, tina_address *address)
@@ -70,10 +79,8 @@ bool tina__sock_decode(const tina__sock_address *host, tina_address *address)
         memcpy(address->ipv6, &host->ipv6.sin6_addr, sizeof address->ipv6);
         return true;
     }
-    if (host->length >= offsetof(struct sockaddr_un, sun_path) && host->any.sa_family == AF_UNIX) {
-        decode_local(host, address);
-        return true;
-    }
+    if (host->length >= offsetof(struct sockaddr_un, sun_path) && host->any.sa_family == AF_UNIX)
+        return decode_local(host, address);
     return false;
 }
 
@@ -87,6 +94,7 @@ tina_status tina__sock_status(int os_error)
     case ECONNABORTED:
     case EPIPE: return TINA_RESET;
     case EACCES:
+    case EROFS:
     case EPERM: return TINA_DENIED;
     case EMFILE:
     case ENFILE:
@@ -95,12 +103,14 @@ tina_status tina__sock_status(int os_error)
     case ECANCELED: return TINA_CANCELLED;
     case ETIMEDOUT: return TINA_TIMED_OUT;
     case ENOENT:
+    case ENOTDIR:
     case EADDRNOTAVAIL:
     case EHOSTUNREACH:
     case EHOSTDOWN:
     case ENETUNREACH:
     case ENETDOWN: return TINA_NOT_FOUND;
-    case ENOSPC: return TINA_DISK_FULL;
+    case ENOSPC:
+    case EDQUOT: return TINA_DISK_FULL;
     case EOPNOTSUPP:
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
@@ -259,34 +269,83 @@ tina_status tina__sock_get(int os_fd, int option, int *value, int *os_error)
     return call_status(getsockopt(os_fd, row->level, row->name, value, &length), os_error);
 }
 
-/* ---- What others have opened ---- */
+/* ---- Datagrams ---- */
 
-static bool is_socket(int os_fd, int *type)
+static int ask(int os_fd, int what)
 {
-    socklen_t size = sizeof *type;
-    return getsockopt(os_fd, SOL_SOCKET, SO_TYPE, type, &size) == 0;
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(os_fd, SOL_SOCKET, what, &value, &size) == 0 ? value : -1;
 }
 
-static tina_status adopt_socket(int os_fd, int type, uint8_t *fd_class, int *os_error)
+void tina__sock_decode_sender(int os_fd, const tina__sock_address *host, tina_address *from)
 {
-    int flags = fcntl(os_fd, F_GETFL);
-    if (flags < 0 || fcntl(os_fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    if (tina__sock_decode(host, from) || host->length != 0)
+        return;
+    if (ask(os_fd, SO_TYPE) == SOCK_DGRAM && ask(os_fd, SO_DOMAIN) == AF_UNIX)
+        from->family = TINA_UNIX;
+}
+
+ssize_t tina__sock_receive_from(int os_fd, void *data, size_t size, tina_address *from, bool *is_truncated)
+{
+    tina__sock_address host = {.length = 0};
+    struct iovec part = {.iov_base = data, .iov_len = size};
+    struct msghdr message = {.msg_name = &host.any, .msg_namelen = sizeof host.bytes, .msg_iov = &part, .msg_iovlen = 1};
+    ssize_t taken;
+    do {
+        taken = recvmsg(os_fd, &message, MSG_DONTWAIT);
+    } while (taken < 0 && errno == EINTR);
+    if (taken < 0)
+        return -1;
+    host.length = message.msg_namelen;
+    tina__sock_decode_sender(os_fd, &host, from);
+    *is_truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    return taken;
+}
+
+ssize_t tina__sock_send_to(int os_fd, const void *data, size_t size, const tina_address *to)
+{
+    tina__sock_address host = {.length = 0};
+    if (to != NULL && !tina__sock_encode(to, &host)) {
+        errno = EINVAL;
+        return -1;
+    }
+    ssize_t taken;
+    do {
+        taken = sendto(os_fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, to == NULL ? NULL : &host.any, host.length);
+    } while (taken < 0 && errno == EINTR);
+    return taken;
+}
+
+/* ---- What others have opened ---- */
+
+static tina_status adopt_socket(int os_fd, int type, int flags, uint8_t *fd_class, int *os_error)
+{
+    if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_RAW)
+        return TINA_UNSUPPORTED;
+    if (fcntl(os_fd, F_SETFL, flags | O_NONBLOCK) != 0)
         return call_failed(os_error);
-    *fd_class = type == SOCK_DGRAM ? TINA__FD_DATAGRAM : TINA__FD_STREAM;
+    *fd_class = type == SOCK_STREAM ? TINA__FD_STREAM : TINA__FD_DATAGRAM;
     return TINA_OK;
 }
 
 tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error)
 {
-    struct stat about;
-    int type;
     *os_error = 0;
-    if (fstat(os_fd, &about) != 0)
+    int flags = fcntl(os_fd, F_GETFL);
+    if (flags < 0)
         return invalid(os_error);
-    (void)fcntl(os_fd, F_SETFD, FD_CLOEXEC);
-    if (is_socket(os_fd, &type))
-        return adopt_socket(os_fd, type, fd_class, os_error);
-    bool has_offsets = S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode);
-    *fd_class = has_offsets ? TINA__FD_FILE : TINA__FD_PIPE;
-    return TINA_OK;
+    if ((flags & O_PATH) != 0)
+        return TINA_UNSUPPORTED;
+    int type = ask(os_fd, SO_TYPE);
+    tina_status status = TINA_OK;
+    if (type >= 0)
+        status = adopt_socket(os_fd, type, flags, fd_class, os_error);
+    else
+        *fd_class = tina__file_class(os_fd);
+    if (status == TINA_OK)
+        (void)fcntl(os_fd, F_SETFD, FD_CLOEXEC);
+    return status;
 }
+
+bool tina__sock_is_tcp(int os_fd) { return ask(os_fd, SO_PROTOCOL) == IPPROTO_TCP; }

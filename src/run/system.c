@@ -1,5 +1,6 @@
 #include "run/system.h"
 
+#include "core/gift.h"
 #include "core/inbound.h"
 #include "core/stats.h"
 #include "run/watchdog.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CPUS_MAX         1024
 #define STUCK_GRACE_NS   5000000000u /* past the shutdown's timeout, before a thread counts as stuck */
@@ -316,6 +318,22 @@ static uint32_t wait_for_end(tina_system *system, uint64_t deadline_ns)
     return running;
 }
 
+/*
+ * Shards that did not wait for each other may have left descriptors in channels. What
+ * lies in those of a shard that is stuck or lost, stays there.
+ */
+static void sweep_gifts(tina_system *system)
+{
+    for (size_t i = 0; i < system->shard_count; i++) {
+        if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED || system->threads[i].is_lost ||
+            system->threads[i].shard == NULL)
+            continue;
+        int32_t os_fd;
+        while ((os_fd = tina__gift_left(system->threads[i].shard)) >= 0)
+            (void)close(os_fd);
+    }
+}
+
 static void end_helper(tina_system *system)
 {
     if (!system->is_helper_started)
@@ -416,6 +434,7 @@ static void undo(tina_system *system, bool is_gate_open)
     /* Behind the closed gate no handler has run: every thread comes back by itself. */
     uint64_t deadline_ns = is_gate_open ? tina__os_now_ns() + abandon_grace_ns(system) : TINA_NONE_NS;
     if (wait_for_end(system, deadline_ns) == 0) {
+        sweep_gifts(system);
         end_threads(system);
         return;
     }
@@ -575,6 +594,7 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
 tina_status tina__system_join(tina_system *system, tina_end_report *report)
 {
     uint32_t stuck = await_end(system);
+    sweep_gifts(system);
     sweep_inboxes(system);
     tina_end_report own;
     fill_report(system, stuck, &own);

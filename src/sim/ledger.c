@@ -89,6 +89,8 @@ static const char *look_between(tina__ledger *ledger, const tina__world *world)
     const char *broken = tina__ledger_messages_broken(world);
     if (broken == NULL)
         broken = tina__ledger_bytes_broken(ledger, world);
+    if (broken == NULL)
+        broken = tina__ledger_gifts_broken(world);
     return broken != NULL ? broken : tina__net_broken(world->net);
 }
 

@@ -18,18 +18,23 @@ static bool is_settled(const tina__world *world, uint32_t one, uint32_t other)
     return !peer->is_estranged && peer->life == atomic_load_explicit(&world->publics[other].life, memory_order_relaxed);
 }
 
-static uint64_t count_between(const tina__spsc *ring, uint32_t first, uint32_t end, uint16_t flags)
+#define REQUESTS (TINA__MESSAGE_CALL | TINA__MESSAGE_WATCH | TINA__MESSAGE_GIFT | TINA__MESSAGE_TRANSFER)
+
+static uint64_t count_between(const tina__spsc *ring, uint32_t first, uint32_t end, bool is_answer)
 {
     uint64_t count = 0;
-    for (; first != end; first++)
-        count += (ring->slots[first & ring->mask].flags & flags) != 0;
+    for (; first != end; first++) {
+        uint16_t flags = ring->slots[first & ring->mask].flags;
+        bool is_one = (flags & TINA__MESSAGE_ANSWER) != 0;
+        count += is_answer ? is_one : !is_one && (flags & REQUESTS) != 0;
+    }
     return count;
 }
 
-static uint64_t count_on_wire(const tina__wire *wire, uint16_t flags)
+static uint64_t count_on_wire(const tina__wire *wire, bool is_answer)
 {
-    return count_between(wire->out, wire->out->read, wire->out->written, flags) +
-           count_between(&wire->in, wire->in.read, wire->in.written, flags);
+    return count_between(wire->out, wire->out->read, wire->out->written, is_answer) +
+           count_between(&wire->in, wire->in.read, wire->in.written, is_answer);
 }
 
 /* Those whose answer has come are only to be given back. */
@@ -57,9 +62,9 @@ const char *tina__ledger_calls_broken(const tina__world *world, uint32_t caller,
         return NULL;
     const tina__wire *out = wire_between(world, caller, callee);
     const tina__wire *in = wire_between(world, callee, caller);
-    uint64_t asked = count_on_wire(out, TINA__MESSAGE_CALL | TINA__MESSAGE_WATCH) + out->lost_count;
+    uint64_t asked = count_on_wire(out, false) + out->lost_count;
     uint64_t owed = count_owed(world->shards[callee].shard, back, there->place_pool.fresh);
-    uint64_t answered = count_on_wire(in, TINA__MESSAGE_ANSWER);
+    uint64_t answered = count_on_wire(in, true);
     if (count_places(there) != asked + owed + answered)
         return "a place for an answer is asked with, owed, or answered, once";
     return NULL;

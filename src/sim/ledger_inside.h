@@ -54,6 +54,9 @@ const char *tina__ledger_shard_broken(const tina__ledger *ledger, const tina__wo
 const char *tina__ledger_messages_broken(const tina__world *world);
 const char *tina__ledger_bytes_broken(tina__ledger *ledger, const tina__world *world);
 
+/* ledger_gifts: what lies in messages is nobody else's. */
+const char *tina__ledger_gifts_broken(const tina__world *world);
+
 /* ledger_calls: each place for an answer is on its way, or owed, somewhere. */
 const char *tina__ledger_calls_broken(const tina__world *world, uint32_t caller, uint32_t callee);
 

@@ -6,6 +6,11 @@ typedef struct reading {
     tina__ledger_untold *untold; /* by shard */
 } reading;
 
+static bool is_sending(tina_tag kind)
+{
+    return kind == TINA_IO_SEND || kind == TINA_IO_SENDTO || kind == TINA_IO_WRITE || kind == TINA_IO_SENDFILE;
+}
+
 static void add(void *user, uint32_t shard, const tina__io_completion *completion)
 {
     const reading *of = user;
@@ -15,7 +20,7 @@ static void add(void *user, uint32_t shard, const tina__io_completion *completio
     untold->accepted += completion->os_fd >= 0;
     if (completion->buffer != TINA__BUFFER_NONE)
         untold->received += completion->size;
-    else if (index < owner->p.operation_count && owner->p.operations[index].kind == TINA_IO_SEND)
+    else if (index < owner->p.operation_count && is_sending(owner->p.operations[index].kind))
         untold->sent += completion->size;
 }
 

@@ -23,12 +23,18 @@ static const char *look_at_operations(const tina__shard *shard, const tina__cens
     return NULL;
 }
 
+static bool is_shards(const tina__shard *shard, const tina__descriptor *descriptor, const tina__net *net)
+{
+    bool is_open = descriptor->state == TINA__DESCRIPTOR_OPEN ||
+                   (descriptor->state == TINA__DESCRIPTOR_RETURNED && descriptor->os_fd >= 0);
+    return !is_open || tina__net_is_open(net, descriptor->os_fd, shard->id);
+}
+
 /* What an accept has brought is open before it is anybody's. */
 static const char *look_at_descriptors(const tina__shard *shard, const tina__net *net, uint32_t open, uint32_t sockets)
 {
     for (uint32_t i = 0; i < shard->descriptors.fresh; i++) {
-        const tina__descriptor *descriptor = &shard->p.descriptors[i];
-        if (descriptor->state == TINA__DESCRIPTOR_OPEN && !tina__net_is_open(net, descriptor->os_fd, shard->id))
+        if (!is_shards(shard, &shard->p.descriptors[i], net))
             return "an open descriptor is open in the net, and the shard's";
     }
     return open == sockets ? NULL : "every open socket of the shard is one descriptor's";
@@ -103,11 +109,11 @@ const char *tina__ledger_bytes_broken(tina__ledger *ledger, const tina__world *w
     tina__net_ledger net;
     tina__net_read_ledger(world->net, &net);
     sums sum = sum_up(ledger, world);
-    if (net.sent != net.received + net.on_their_way + net.lost)
+    if (net.sent + net.doubled != net.received + net.on_their_way + net.lost)
         return "every byte that was sent was received, is on its way, or was lost with its connection";
-    if (!is_balanced(&ledger->sent, net.sent, sum.out, sum.lives))
+    if (!is_balanced(&ledger->sent, net.sent + net.written, sum.out, sum.lives))
         return "the net has the bytes that the shards have sent";
-    if (!is_balanced(&ledger->received, net.received, sum.in, sum.lives + sum.late))
+    if (!is_balanced(&ledger->received, net.received + net.read, sum.in, sum.lives + sum.late))
         return "the shards have the bytes that the net has delivered";
     return NULL;
 }

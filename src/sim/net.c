@@ -4,14 +4,17 @@
 
 #include <stdlib.h>
 
+/* ---- Making ------------------------------------------------------------------------ */
+
 /*
  * Windows begin a few cache lines further on than their size says: were they all a
  * power of two apart, the first bytes of all of them would want the same places in
  * the cache.
  */
 #define WINDOW_SPACE (3 * (size_t)TINA__CACHE_LINE)
+#define QUEUE_SIZE   (TINA__NET_DATAGRAMS * sizeof(tina__net_datagram)) /* behind each */
 
-/* ---- Making ------------------------------------------------------------------------ */
+TINA_STATIC_ASSERT(QUEUE_SIZE % TINA__CACHE_LINE == 0, "a window begins at a cache line");
 
 /* As many as may be open, and as many again that wait to be accepted. */
 static size_t count_places(const tina__net *net) { return 2 * (size_t)net->config.socket_count; }
@@ -26,13 +29,21 @@ static bool map_windows(tina__net *net)
 {
     int os_error;
     void *base;
-    net->window_stride = tina__align_up(net->config.window_size, TINA__CACHE_LINE) + WINDOW_SPACE;
+    net->window_stride = tina__align_up(net->config.window_size, TINA__CACHE_LINE) + QUEUE_SIZE + WINDOW_SPACE;
     if (net->config.socket_count == 0)
         return true;
     if (tina__os_reserve(windows_size(net), &base, &os_error) != TINA_OK)
         return false;
     net->windows = base;
     return tina__os_open_memory(base, windows_size(net), &os_error) == TINA_OK;
+}
+
+static bool make_disk(tina__net *net)
+{
+    tina__disk_config config = {
+        .seed = net->config.seed, .shard_count = net->config.shard_count, .faults = net->config.faults};
+    net->disk = tina__disk_make(&config);
+    return net->disk != NULL;
 }
 
 static bool allocate(tina__net *net)
@@ -44,9 +55,9 @@ static bool allocate(tina__net *net)
     net->late = calloc(2 * places + 1, sizeof *net->late);
     net->due.entries = calloc(things + 1, sizeof *net->due.entries);
     net->due.places = calloc(things + 1, sizeof *net->due.places);
-    net->ports = calloc(TINA__NET_PORTS, sizeof *net->ports);
+    net->ports = calloc(2 * TINA__NET_PORTS, sizeof *net->ports);
     return net->shards != NULL && net->sockets != NULL && net->late != NULL && net->due.entries != NULL &&
-           net->due.places != NULL && net->ports != NULL && map_windows(net);
+           net->due.places != NULL && net->ports != NULL && map_windows(net) && make_disk(net);
 }
 
 static void open_streams(tina__net *net)
@@ -57,6 +68,8 @@ static void open_streams(tina__net *net)
         tina__stream_open(&net->shards[i].resets, net->config.seed, TINA__STREAM_IO_RESET, i);
         tina__stream_open(&net->shards[i].shorts, net->config.seed, TINA__STREAM_IO_SHORT, i);
         tina__stream_open(&net->shards[i].delays, net->config.seed, TINA__STREAM_IO_DELAY, i);
+        tina__stream_open(&net->shards[i].losses, net->config.seed, TINA__STREAM_DATAGRAM_LOSS, i);
+        tina__stream_open(&net->shards[i].doubles, net->config.seed, TINA__STREAM_DATAGRAM_DOUBLE, i);
     }
 }
 
@@ -93,10 +106,32 @@ void tina__net_destroy(tina__net *net)
     free(net->due.entries);
     free(net->due.places);
     free(net->ports);
+    tina__disk_destroy(net->disk);
     free(net);
 }
 
+tina__disk *tina__net_disk(const tina__net *net) { return net->disk; }
+
 /* ---- Time --------------------------------------------------------------------------- */
+
+static void arrive(tina__net *net, uint32_t index)
+{
+    if (tina__net_is_datagram(tina__net_at(net, index))) {
+        tina__net_queue_arrive(net, index);
+        tina__net_datagram_serve(net, index);
+        return;
+    }
+    tina__net_pipe_arrive(net, index);
+    tina__net_stream_serve(net, index);
+}
+
+static void be_told_no(tina__net *net, uint32_t index)
+{
+    if (tina__net_is_datagram(tina__net_at(net, index)))
+        tina__net_datagram_refuse(net, index);
+    else
+        tina__net_stream_reset(net, index);
+}
 
 static void happen(tina__net *net, uint32_t index, tina__net_thing thing)
 {
@@ -108,11 +143,8 @@ static void happen(tina__net *net, uint32_t index, tina__net_thing thing)
         else
             tina__net_request_tell(net, index, TINA__NET_WRITES);
         break;
-    case TINA__DUE_ARRIVAL:
-        tina__net_pipe_arrive(net, index);
-        tina__net_stream_serve(net, index);
-        break;
-    case TINA__DUE_RESET: tina__net_stream_reset(net, index); break;
+    case TINA__DUE_ARRIVAL: arrive(net, index); break;
+    case TINA__DUE_RESET: be_told_no(net, index); break;
     }
 }
 

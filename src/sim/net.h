@@ -1,6 +1,7 @@
 /*
- * The made network: all sockets of a simulated system, and a backend for each of
- * its shards behind the usual table (io/backend.h).
+ * The made network: all sockets of a simulated system, the files that are open on
+ * its disk (sim/disk.h), and a backend for each of its shards behind the usual table
+ * (io/backend.h).
  *
  * Peers are real: a socket connects to one that listens, through a backlog; bytes
  * flow in order and in pieces, through a window that fills; ends are shut down by
@@ -13,11 +14,13 @@
  * are anybody's.
  *
  * Faults, by the rates of the moment. io_error: an operation fails with EIO, having
- * done nothing. connection_reset: a send or a receive breaks its connection; what was
- * on its way is lost. short_io: a send or a receive does less than it could. io_delay:
- * a connect reaches its listener, bytes, ends and resets reach the other side, and
- * accepts, receives and sends are told of, so many rounds later; what an operation
- * has done it has done all the same, and a cancel brings it at once. Without a rate
+ * done nothing; disk_error: likewise what is asked of a file. connection_reset: a
+ * send or a receive breaks its connection; what was on its way is lost. short_io: a
+ * send, a receive, a read or a write does less than it could. io_delay: a connect
+ * reaches its listener, bytes, ends and resets reach the other side, and accepts,
+ * receives, sends and all that is asked of files are told of, so many rounds later;
+ * what an operation has done it has done all the same, when it was submitted, and a
+ * cancel brings it at once. Without a rate
  * everything that can happen happens at once, and nothing is drawn but which of
  * several listeners of one address gets a client.
  *
@@ -28,6 +31,7 @@
 #define TINA__SIM_NET_H
 
 #include "io/backend.h"
+#include "sim/disk.h"
 #include "sim/faults.h"
 
 typedef struct tina__net tina__net;
@@ -46,6 +50,9 @@ typedef struct tina__net_config {
 tina__net *tina__net_make(const tina__net_config *config);
 void tina__net_destroy(tina__net *net); /* NULL: does nothing */
 
+/* The host's disk, which the net makes and destroys: Unix sockets have their names there. */
+tina__disk *tina__net_disk(const tina__net *net);
+
 /* Time passes: what is due by now happens. */
 void tina__net_advance(tina__net *net, uint64_t now_ns);
 
@@ -62,15 +69,25 @@ bool tina__net_has_news(const tina__backend *backend);
 
 /* ---- For checkers ---- */
 
-/* Bytes of all connections there ever were: each that was sent was received, is on its way, or was lost with its connection. */
+/* Each that was sent, or came into being as another's double, was received, is on its way, or was lost. */
+typedef struct tina__net_tally {
+    uint64_t sent, doubled, received, lost, on_their_way;
+} tina__net_tally;
+
 typedef struct tina__net_ledger {
-    uint64_t sent, received, lost, on_their_way;
-    uint32_t sockets; /* open, whichever shard's; those that nobody has accepted yet are nobody's */
+    uint64_t sent, doubled, received, lost, on_their_way; /* bytes, likewise, of all sockets there ever were */
+    tina__net_tally datagrams;
+    uint32_t sockets;       /* open, whichever shard's; those that nobody has accepted yet are nobody's */
+    uint32_t moving;        /* of these: a shard has let go of them, and none has taken them over yet */
+    uint64_t read, written; /* bytes of files; what goes from one to a connection is sent instead */
 } tina__net_ledger;
 void tina__net_read_ledger(const tina__net *net, tina__net_ledger *ledger);
 
-/* That descriptor is open, and was opened by, or accepted for, that shard. */
+/* That descriptor is open, and that shard's: it opened it, or accepted it, or took it over. */
 bool tina__net_is_open(const tina__net *net, int32_t os_fd, uint32_t shard);
+
+/* That descriptor is open, and between two shards. */
+bool tina__net_is_moving(const tina__net *net, int32_t os_fd);
 
 /* What the shard's backend holds. */
 typedef struct tina__net_holdings {

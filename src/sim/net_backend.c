@@ -19,6 +19,7 @@ tina__backend *tina__net_attach(tina__net *net, uint32_t shard, const tina__back
         .net = net,
         .shard = shard,
         .buffers = config->buffers,
+        .annexes = config->annexes,
         .buffer_size = config->buffer_size,
         .buffer_count = config->buffer_count,
         .op_count = config->op_count,
@@ -48,19 +49,22 @@ static void refuse(tina__backend *backend, uint32_t index, const tina__net_half 
 
 static bool is_struck_by_error(tina__backend *backend, uint32_t index, const tina__net_half *half)
 {
-    tina__net *net = backend->net;
-    if (!tina__net_strikes(&net->shards[backend->shard].errors, net->faults->rates.io_error))
-        return false;
-    net->faults->counts.io_error++;
-    refuse(backend, index, half, TINA_SYSTEM_ERROR, EIO);
-    return true;
+    int error = tina__net_request_strike(backend->net, backend->shard);
+    if (error != 0)
+        refuse(backend, index, half, TINA_SYSTEM_ERROR, error);
+    return error != 0;
+}
+
+static bool is_of_a_connection(uint8_t kind)
+{
+    return kind == TINA__IO_RECEIVE || kind == TINA__IO_SEND || kind == TINA__IO_SENDFILE;
 }
 
 static bool is_struck_by_reset(tina__backend *backend, uint32_t index, const tina__net_half *half)
 {
     tina__net *net = backend->net;
     bool is_connected = tina__net_at(net, index)->state == TINA__SOCKET_CONNECTED;
-    if (!is_connected || (half->kind != TINA__IO_RECEIVE && half->kind != TINA__IO_SEND))
+    if (!is_connected || !is_of_a_connection(half->kind))
         return false;
     if (!tina__net_strikes(&net->shards[backend->shard].resets, net->faults->rates.connection_reset))
         return false;
@@ -69,13 +73,29 @@ static bool is_struck_by_reset(tina__backend *backend, uint32_t index, const tin
     return true;
 }
 
-static void start(tina__backend *backend, uint32_t index, const tina__io_request *request)
+static void start_datagram(tina__backend *backend, uint32_t index, const tina__net_half *half, const tina_address *address)
 {
     tina__net *net = backend->net;
-    const tina_address *address = request->peer;
-    const tina__net_half *half = tina__net_request_begin(backend, index, request);
-    if (is_struck_by_error(backend, index, half) || is_struck_by_reset(backend, index, half))
-        return;
+    switch ((tina__io_kind)half->kind) {
+    case TINA__IO_CONNECT: tina__net_datagram_connect(net, index, address); break;
+    case TINA__IO_RECEIVE_FROM: tina__net_datagram_serve(net, index); break;
+    case TINA__IO_SEND_TO: tina__net_datagram_send(net, index, address); break;
+    default: refuse(backend, index, half, TINA_UNSUPPORTED, EOPNOTSUPP); break;
+    }
+}
+
+static void start_sendfile(tina__backend *backend, uint32_t index, const tina__net_half *half)
+{
+    int error = tina__disk_strike(backend->net->disk, backend->shard, false);
+    if (error != 0)
+        refuse(backend, index, half, TINA_SYSTEM_ERROR, error);
+    else
+        tina__net_stream_send(backend->net, index);
+}
+
+static void start_stream(tina__backend *backend, uint32_t index, const tina__net_half *half, const tina_address *address)
+{
+    tina__net *net = backend->net;
     switch ((tina__io_kind)half->kind) {
     case TINA__IO_ACCEPT:
         if (tina__net_at(net, index)->state != TINA__SOCKET_LISTENING)
@@ -86,8 +106,35 @@ static void start(tina__backend *backend, uint32_t index, const tina__io_request
     case TINA__IO_CONNECT: tina__net_connect_begin(net, index, address); break;
     case TINA__IO_RECEIVE: tina__net_stream_receive(net, index); break;
     case TINA__IO_SEND: tina__net_stream_send(net, index); break;
-    default: refuse(backend, index, half, TINA_UNSUPPORTED, 0); break;
+    case TINA__IO_SENDFILE: start_sendfile(backend, index, half); break;
+    default: refuse(backend, index, half, TINA_UNSUPPORTED, EOPNOTSUPP); break;
     }
+}
+
+/* What only sockets know is asked of a file, or the other way round. */
+static bool is_misdirected(tina__backend *backend, uint32_t index, const tina__net_half *half)
+{
+    bool is_file = tina__net_at(backend->net, index)->state == TINA__SOCKET_FILE;
+    if (is_file == tina__net_file_is_asked(half->kind))
+        return false;
+    refuse(backend, index, half, TINA_SYSTEM_ERROR, is_file ? ENOTSOCK : EINVAL);
+    return true;
+}
+
+static void start(tina__backend *backend, uint32_t index, const tina__io_request *request)
+{
+    const tina_address *address = request->peer;
+    const tina__net_half *half = tina__net_request_begin(backend, index, request);
+    if (is_struck_by_error(backend, index, half) || is_struck_by_reset(backend, index, half))
+        return;
+    if (is_misdirected(backend, index, half))
+        return;
+    if (tina__net_file_is_asked(half->kind))
+        tina__net_file_start(backend->net, index, !tina__io_reads(half->kind));
+    else if (tina__net_is_datagram(tina__net_at(backend->net, index)))
+        start_datagram(backend, index, half, address);
+    else
+        start_stream(backend, index, half, address);
 }
 
 /* There is no such socket. */
@@ -103,7 +150,9 @@ static void submit(tina__backend *backend, tina__io_request *requests)
     while (requests != NULL) {
         const tina__io_request *request = requests;
         requests = request->next;
-        if (tina__net_slot_is_open(backend->net, request->os_fd))
+        if (!tina__io_has_fd(request->kind))
+            tina__net_file_start_named(backend, request);
+        else if (tina__net_slot_is_open(backend->net, request->os_fd))
             start(backend, (uint32_t)request->os_fd, request);
         else
             refuse_unknown(backend, request->token);
@@ -113,8 +162,10 @@ static void submit(tina__backend *backend, tina__io_request *requests)
 /* It is to wait no more; its completion is the caller's. */
 static void stop_waiting(tina__net *net, uint32_t index)
 {
-    uint8_t state = tina__net_at(net, index)->state;
-    if (state == TINA__SOCKET_CONNECTING || state == TINA__SOCKET_IN_LINE)
+    const tina__net_socket *socket = tina__net_at(net, index);
+    if (tina__net_is_datagram(socket))
+        tina__net_datagram_withdraw(net, index);
+    else if (socket->state == TINA__SOCKET_CONNECTING || socket->state == TINA__SOCKET_IN_LINE)
         tina__net_connect_withdraw(net, index);
 }
 
@@ -135,12 +186,24 @@ static void cancel_half(tina__net *net, uint32_t index, uint32_t which)
     }
 }
 
+/* Where it is under way, if it is; one with a path is where a place was free. */
+static uint32_t find_place(const tina__net *net, const tina__io_request *request)
+{
+    if (tina__io_has_fd(request->kind))
+        return tina__net_slot_is_open(net, request->os_fd) ? (uint32_t)request->os_fd : TINA__NONE;
+    for (uint32_t index = 0; index < net->slots.fresh; index++) {
+        if (net->sockets[index].halves[TINA__NET_WRITES].request == request)
+            return index;
+    }
+    return TINA__NONE;
+}
+
 static void cancel(tina__backend *backend, tina__io_request *request)
 {
     tina__net *net = backend->net;
-    if (!tina__net_slot_is_open(net, request->os_fd))
+    uint32_t index = find_place(net, request);
+    if (index == TINA__NONE)
         return;
-    uint32_t index = (uint32_t)request->os_fd;
     for (uint32_t which = TINA__NET_READS; which <= TINA__NET_WRITES; which++) {
         if (tina__net_at(net, index)->halves[which].request == request)
             cancel_half(net, index, which);
@@ -162,6 +225,17 @@ static tina__net_news *news_at(const tina__backend *backend, uint32_t number)
     return &backend->news[at < backend->op_count ? at : at - backend->op_count];
 }
 
+static void feed(tina__net *net, uint32_t index, tina__io_completion *completion)
+{
+    const tina__net_socket *socket = tina__net_at(net, index);
+    if (socket->state == TINA__SOCKET_FILE)
+        tina__net_file_feed(net, index, completion);
+    else if (tina__net_is_datagram(socket))
+        tina__net_datagram_feed(net, index, completion);
+    else
+        tina__net_stream_feed(net, index, completion);
+}
+
 /* A receive that starved gets what there is by now. */
 static void settle(tina__backend *backend, tina__net_news *news)
 {
@@ -170,7 +244,7 @@ static void settle(tina__backend *backend, tina__net_news *news)
     tina__net_half *half = &tina__net_at(net, index)->halves[TINA__NET_READS];
     news->starved = TINA__NONE;
     if (half->state == TINA__HALF_STARVED && backend->lent_count != 0) {
-        tina__net_stream_feed(net, index, &news->completion);
+        feed(net, index, &news->completion);
         return;
     }
     if (half->state == TINA__HALF_GIVEN_UP)
@@ -271,7 +345,7 @@ static void close_backend(tina__backend *backend)
 static void close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
     (void)slot;
-    if (tina__net_slot_is_open(backend->net, os_fd))
+    if (tina__net_slot_is_open(backend->net, os_fd) || tina__net_slot_is_moving(backend->net, os_fd))
         tina__net_socket_close(backend->net, (uint32_t)os_fd, backend->shard);
 }
 
@@ -286,15 +360,15 @@ static tina_status adopt(tina__backend *backend, int os_fd, uint8_t *fd_class, i
 
 static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
 {
-    (void)backend;
-    (void)os_fd;
     (void)slot;
+    tina__assert(tina__net_is_open(backend->net, os_fd, backend->shard));
+    tina__net_slot_move(backend->net, (uint32_t)os_fd, TINA__NET_MOVING);
 }
 
 static void take_over(tina__backend *backend, int os_fd)
 {
-    (void)backend;
-    (void)os_fd;
+    tina__assert(tina__net_slot_is_moving(backend->net, os_fd));
+    tina__net_slot_move(backend->net, (uint32_t)os_fd, backend->shard);
 }
 
 const tina__backend_api tina__net_backend = {

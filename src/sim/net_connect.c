@@ -20,53 +20,38 @@ static void finish_connect(tina__net *net, uint32_t index, tina_status status, i
 bool tina__net_connect_bind(tina__net *net, uint32_t index)
 {
     tina__net_socket *socket = tina__net_at(net, index);
-    if (socket->has_port)
+    if (socket->has_port || tina__net_is_unix(socket))
         return true;
     socket->local = tina__net_endpoint_any(socket->family, socket->options[TINA_OPT_V6ONLY] != 0);
-    socket->local.port = tina__net_port_choose(net);
+    socket->local.port = tina__net_port_choose(net, socket);
     if (socket->local.port == 0)
         return false;
     tina__net_port_hold(net, index);
     return true;
 }
 
-static bool is_loopback_ipv4(const tina__net_endpoint *endpoint)
-{
-    static const uint8_t start[13] = {[10] = 0xFF, [11] = 0xFF, [12] = 127};
-    return memcmp(endpoint->ip, start, sizeof start) == 0;
-}
-
-static tina__net_endpoint loopback(bool is_ipv4, uint16_t port)
-{
-    static const uint8_t ipv4[16] = {[10] = 0xFF, [11] = 0xFF, [12] = 127, [15] = 1};
-    static const uint8_t ipv6[16] = {[15] = 1};
-    tina__net_endpoint endpoint = {.port = port};
-    memcpy(endpoint.ip, is_ipv4 ? ipv4 : ipv6, sizeof endpoint.ip);
-    return endpoint;
-}
-
-/* What a host puts as its own address on the way to one that is its own, too. */
-static tina__net_endpoint source_for(const tina__net_endpoint *target, uint16_t port)
-{
-    if (is_loopback_ipv4(target))
-        return loopback(true, port);
-    tina__net_endpoint source = *target;
-    source.port = port;
-    return source;
-}
-
 /* ---- On the way ------------------------------------------------------------------------ */
+
+/* A Unix socket without a name can't be reached by it. */
+static bool is_address(const tina_address *address)
+{
+    bool is_ip = address->family == TINA_IPV4 || address->family == TINA_IPV6;
+    return is_ip || (address->family == TINA_UNIX && address->length <= sizeof address->path);
+}
 
 static tina_status refusal(const tina__net_socket *socket, const tina_address *address, int *os_error)
 {
+    bool is_listening_unix = tina__net_is_unix(socket) && socket->state == TINA__SOCKET_LISTENING;
     *os_error = 0;
-    if (address->family != TINA_IPV4 && address->family != TINA_IPV6)
+    if (!is_address(address))
         return TINA_INVALID;
     if (address->family != socket->family && socket->family == TINA_IPV4) {
         *os_error = EAFNOSUPPORT;
         return TINA_UNSUPPORTED;
     }
-    if (socket->state != TINA__SOCKET_OPEN)
+    if (is_listening_unix || (address->family == TINA_UNIX && address->length == 0))
+        *os_error = EINVAL;
+    else if (socket->state != TINA__SOCKET_OPEN)
         *os_error = EISCONN;
     else if (address->family != socket->family)
         *os_error = EINVAL;
@@ -89,10 +74,10 @@ void tina__net_connect_begin(tina__net *net, uint32_t index, const tina_address 
         finish_connect(net, index, status, os_error);
         return;
     }
-    bool is_known = tina__net_endpoint_make(address, false, &socket->remote);
-    tina__assert(is_known);
-    if (tina__net_endpoint_is_any(&socket->remote))
-        socket->remote = loopback(!socket->remote.has_all_ipv6, address->port);
+    if (tina__net_is_unix(socket))
+        socket->unix_end.peer_name = tina__net_name_of(address);
+    else
+        socket->remote = tina__net_endpoint_target(address);
     if (is_out_of_reach(socket)) {
         finish_connect(net, index, TINA_NOT_FOUND, ENETUNREACH);
         return;
@@ -102,7 +87,7 @@ void tina__net_connect_begin(tina__net *net, uint32_t index, const tina_address 
         finish_connect(net, index, TINA_NOT_FOUND, EADDRNOTAVAIL);
         return;
     }
-    socket->is_port_ours = !had_port;
+    socket->is_port_ours = socket->has_port && !had_port;
     socket->state = TINA__SOCKET_CONNECTING;
     uint64_t delay_ns = tina__net_delay(net, socket->halves[TINA__NET_WRITES].shard);
     if (delay_ns == 0)
@@ -125,10 +110,10 @@ void tina__net_connect_withdraw(tina__net *net, uint32_t index)
     socket->state = TINA__SOCKET_OPEN;
 }
 
-static void refuse(tina__net *net, uint32_t index)
+static void refuse(tina__net *net, uint32_t index, tina__net_outcome why)
 {
     tina__net_connect_withdraw(net, index);
-    finish_connect(net, index, TINA_REFUSED, ECONNREFUSED);
+    finish_connect(net, index, why.status, why.os_error);
     tina__net_stream_serve(net, index); /* a receive may wait for what will not be */
 }
 
@@ -137,51 +122,63 @@ static void refuse(tina__net *net, uint32_t index)
 /* Linux lets one more wait than it was asked for. */
 static bool has_room(const tina__net_socket *listener) { return listener->backlog.count <= listener->backlog_max; }
 
-/* The listener's end of a connection; NONE: the table is full. */
-static uint32_t make_end(tina__net *net, uint32_t listener, const tina__net_endpoint *local,
-                         const tina__net_endpoint *remote)
+/* Where each end is, as the other sees it. */
+static void place_ends(tina__net *net, tina__net_socket *client, uint32_t index, const tina__net_socket *listener)
 {
-    const tina__net_socket *parent = tina__net_at(net, listener);
-    uint32_t index = tina__net_slot_take(net, TINA__NET_NOBODY, parent->family);
-    if (index == TINA__NONE)
-        return TINA__NONE;
     tina__net_socket *end = tina__net_at(net, index);
-    memcpy(end->options, parent->options, sizeof end->options);
-    end->state = TINA__SOCKET_CONNECTED;
-    end->local = *local;
-    end->remote = *remote;
+    if (tina__net_is_unix(client)) {
+        client->unix_end.peer_name = listener->unix_end.name;
+        end->unix_end.name = listener->unix_end.name;
+        end->unix_end.peer_name = client->unix_end.name;
+        return;
+    }
+    client->local = tina__net_endpoint_source(&client->local, &client->remote);
+    end->local = client->remote;
+    end->remote = client->local;
     end->is_port_ours = true;
     tina__net_port_hold(net, index);
-    return index;
 }
 
 /* The client is in no line. */
 static void establish(tina__net *net, uint32_t index, uint32_t listener)
 {
     tina__net_socket *client = tina__net_at(net, index);
-    tina__net_endpoint local = client->local;
-    if (tina__net_endpoint_is_any(&local))
-        local = source_for(&client->remote, local.port);
-    uint32_t end = make_end(net, listener, &client->remote, &local);
-    if (end == TINA__NONE) {
-        refuse(net, index);
+    const tina__net_socket *parent = tina__net_at(net, listener);
+    uint32_t end = tina__net_slot_take(net, TINA__NET_NOBODY, parent->family, TINA_STREAM);
+    if (end == TINA__NONE) { /* the table is full */
+        refuse(net, index, (tina__net_outcome){TINA_REFUSED, ECONNREFUSED});
         return;
     }
-    tina__net_at(net, end)->peer = index;
-    client->local = local;
+    tina__net_socket *other = tina__net_at(net, end);
+    memcpy(other->options, parent->options, sizeof other->options);
+    place_ends(net, client, end, parent);
+    other->state = TINA__SOCKET_CONNECTED;
+    other->peer = index;
     client->peer = end;
     client->state = TINA__SOCKET_CONNECTED;
     tina__net_list_push(net, &tina__net_at(net, listener)->backlog, listener, end);
     finish_connect(net, index, TINA_OK, 0);
 }
 
+/* NONE, and why. */
+static uint32_t find_listener(tina__net *net, const tina__net_socket *client, tina__net_outcome *why)
+{
+    *why = (tina__net_outcome){TINA_REFUSED, ECONNREFUSED};
+    if (!tina__net_is_unix(client))
+        return tina__net_port_listener(net, &client->remote);
+    uint32_t found = tina__net_name_find(net, &client->unix_end.peer_name, TINA_STREAM, why);
+    bool listens = found != TINA__NONE && tina__net_at(net, found)->state == TINA__SOCKET_LISTENING;
+    return listens ? found : TINA__NONE;
+}
+
 void tina__net_connect_arrive(tina__net *net, uint32_t index)
 {
     tina__net_socket *client = tina__net_at(net, index);
     tina__assert(client->state == TINA__SOCKET_CONNECTING);
-    uint32_t listener = tina__net_port_listener(net, &client->remote);
+    tina__net_outcome why;
+    uint32_t listener = find_listener(net, client, &why);
     if (listener == TINA__NONE) {
-        refuse(net, index);
+        refuse(net, index, why);
         return;
     }
     client->state = TINA__SOCKET_IN_LINE;
@@ -228,15 +225,16 @@ void tina__net_listener_serve(tina__net *net, uint32_t index)
     } while (has_moved);
 }
 
-void tina__net_listener_end(tina__net *net, uint32_t index)
+void tina__net_listener_end(tina__net *net, uint32_t index, uint32_t by_shard)
 {
     tina__net_socket *listener = tina__net_at(net, index);
     listener->state = TINA__SOCKET_OPEN;
-    tina__net_port_hold(net, index); /* behind those who listen */
+    if (listener->has_port)
+        tina__net_port_hold(net, index); /* behind those who listen */
     while (listener->backlog.count != 0) {
         uint32_t end = listener->backlog.first;
         tina__net_list_remove(net, &listener->backlog, end);
-        tina__net_stream_close(net, end, true, listener->shard);
+        tina__net_stream_close(net, end, true, by_shard);
         tina__net_slot_give(net, end);
     }
     while (listener->line.count != 0) {

@@ -58,6 +58,39 @@ bool tina__net_endpoint_is_any(const tina__net_endpoint *endpoint)
     return endpoint->has_all_ipv4 || endpoint->has_all_ipv6;
 }
 
+static bool is_loopback_ipv4(const tina__net_endpoint *endpoint)
+{
+    return tina__net_endpoint_is_ipv4(endpoint) && endpoint->ip[sizeof mapped] == 127;
+}
+
+static tina__net_endpoint loopback(bool is_ipv4, uint16_t port)
+{
+    static const uint8_t ipv4[16] = {[10] = 0xFF, [11] = 0xFF, [12] = 127, [15] = 1};
+    static const uint8_t ipv6[16] = {[15] = 1};
+    tina__net_endpoint endpoint = {.port = port};
+    memcpy(endpoint.ip, is_ipv4 ? ipv4 : ipv6, sizeof endpoint.ip);
+    return endpoint;
+}
+
+tina__net_endpoint tina__net_endpoint_target(const tina_address *address)
+{
+    tina__net_endpoint target;
+    bool is_known = tina__net_endpoint_make(address, false, &target);
+    tina__assert(is_known);
+    return tina__net_endpoint_is_any(&target) ? loopback(!target.has_all_ipv6, target.port) : target;
+}
+
+tina__net_endpoint tina__net_endpoint_source(const tina__net_endpoint *own, const tina__net_endpoint *target)
+{
+    if (!tina__net_endpoint_is_any(own))
+        return *own;
+    if (is_loopback_ipv4(target))
+        return loopback(true, own->port);
+    tina__net_endpoint source = *target;
+    source.port = own->port;
+    return source;
+}
+
 /* one is a single address. */
 static bool takes(const tina__net_endpoint *endpoint, const tina__net_endpoint *one)
 {
@@ -88,7 +121,7 @@ static bool share(const tina__net_socket *self, const tina__net_socket *other)
 bool tina__net_port_conflicts(const tina__net *net, uint32_t index)
 {
     const tina__net_socket *self = tina__net_at(net, index);
-    uint32_t first = net->ports[self->local.port];
+    uint32_t first = tina__net_ports_of(net, self)[self->local.port];
     for (uint32_t place = first; place != 0;) {
         const tina__net_socket *other = tina__net_at(net, place - 1);
         if (other != self && !share(self, other) && overlap(&self->local, &other->local))
@@ -98,12 +131,13 @@ bool tina__net_port_conflicts(const tina__net *net, uint32_t index)
     return false;
 }
 
-uint16_t tina__net_port_choose(tina__net *net)
+uint16_t tina__net_port_choose(tina__net *net, const tina__net_socket *socket)
 {
+    const uint32_t *ports = tina__net_ports_of(net, socket);
     for (uint32_t tried = PORT_FIRST; tried < TINA__NET_PORTS; tried++) {
         uint32_t port = net->next_port < PORT_FIRST ? PORT_FIRST : net->next_port;
         net->next_port = (port + 1) % TINA__NET_PORTS;
-        if (net->ports[port] == 0)
+        if (ports[port] == 0)
             return (uint16_t)port;
     }
     return 0;
@@ -114,7 +148,7 @@ void tina__net_port_hold(tina__net *net, uint32_t index)
 {
     tina__net_socket *self = tina__net_at(net, index);
     tina__net_port_release(net, index);
-    uint32_t *first = &net->ports[self->local.port];
+    uint32_t *first = &tina__net_ports_of(net, self)[self->local.port];
     uint32_t next = *first == 0 ? index + 1 : *first;
     if (*first == 0)
         self->port_previous = index + 1;
@@ -133,7 +167,7 @@ void tina__net_port_release(tina__net *net, uint32_t index)
     tina__net_socket *self = tina__net_at(net, index);
     if (!self->has_port)
         return;
-    uint32_t *first = &net->ports[self->local.port];
+    uint32_t *first = &tina__net_ports_of(net, self)[self->local.port];
     tina__net_at(net, self->port_previous - 1)->port_next = self->port_next;
     tina__net_at(net, self->port_next - 1)->port_previous = self->port_previous;
     if (*first == index + 1)
@@ -141,14 +175,33 @@ void tina__net_port_release(tina__net *net, uint32_t index)
     self->has_port = false;
 }
 
-/* ---- Who listens -------------------------------------------------------------------- */
+/* ---- Whom it leads to ------------------------------------------------------------------ */
+
+static bool is_same(const tina__net_endpoint *a, const tina__net_endpoint *b)
+{
+    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 && a->scope == b->scope && a->port == b->port;
+}
+
+typedef struct search {
+    uint32_t first; /* who has the port */
+    const tina__net_endpoint *target, *from;
+} search;
 
 /* 0: it does not take it; one that has just this address comes before one that has all. */
-static uint32_t rank(const tina__net_socket *listener, const tina__net_endpoint *target)
+static uint32_t rank_of_address(const tina__net_socket *socket, const search *of)
 {
-    if (!takes(&listener->local, target))
+    if (!takes(&socket->local, of->target))
         return 0;
-    return tina__net_endpoint_is_any(&listener->local) ? 1 : 2;
+    return tina__net_endpoint_is_any(&socket->local) ? 1 : 2;
+}
+
+/* A socket for datagrams that is connected gets all that comes from there, and nothing else. */
+static uint32_t rank(const tina__net_socket *socket, const search *of)
+{
+    uint32_t its_rank = rank_of_address(socket, of);
+    if (its_rank == 0 || socket->state != TINA__SOCKET_CONNECTED)
+        return its_rank;
+    return is_same(&socket->remote, of->from) ? 2 + its_rank : 0;
 }
 
 typedef struct choice {
@@ -157,29 +210,40 @@ typedef struct choice {
     uint32_t found; /* the last of these that was wanted */
 } choice;
 
-/* Of the listeners of the highest rank, the one that so many are before. */
-static choice look(const tina__net *net, const tina__net_endpoint *target, uint32_t wanted)
+/* Of those of the highest rank, the one that so many are before. */
+static choice look(const tina__net *net, const search *of, uint32_t wanted)
 {
     choice best = {.found = TINA__NONE};
-    uint32_t first = net->ports[target->port];
-    for (uint32_t place = first; place != 0;) {
-        const tina__net_socket *listener = tina__net_at(net, place - 1);
-        if (listener->state != TINA__SOCKET_LISTENING)
-            break; /* these stand first */
-        uint32_t its_rank = rank(listener, target);
+    for (uint32_t place = of->first; place != 0;) {
+        const tina__net_socket *socket = tina__net_at(net, place - 1);
+        if (!tina__net_is_datagram(socket) && socket->state != TINA__SOCKET_LISTENING)
+            break; /* those who listen stand first */
+        uint32_t its_rank = rank(socket, of);
         if (its_rank > best.rank)
             best = (choice){.rank = its_rank, .found = TINA__NONE};
         if (its_rank != 0 && its_rank == best.rank && best.count++ == wanted)
             best.found = place - 1;
-        place = listener->port_next == first ? 0 : listener->port_next;
+        place = socket->port_next == of->first ? 0 : socket->port_next;
     }
     return best;
 }
 
+static uint32_t choose(tina__net *net, const search *of)
+{
+    choice best = look(net, of, 0);
+    if (best.count > 1)
+        best = look(net, of, (uint32_t)tina__prng_below(&net->stream, best.count));
+    return best.found;
+}
+
 uint32_t tina__net_port_listener(tina__net *net, const tina__net_endpoint *target)
 {
-    choice best = look(net, target, 0);
-    if (best.count > 1)
-        best = look(net, target, (uint32_t)tina__prng_below(&net->stream, best.count));
-    return best.found;
+    search of = {.first = net->ports[target->port], .target = target};
+    return choose(net, &of);
+}
+
+uint32_t tina__net_port_receiver(tina__net *net, const tina__net_endpoint *target, const tina__net_endpoint *from)
+{
+    search of = {.first = net->ports[TINA__NET_PORTS + target->port], .target = target, .from = from};
+    return choose(net, &of);
 }

@@ -1,5 +1,7 @@
 #include "sim/net_inside.h"
 
+#include <errno.h>
+
 uint64_t tina__net_draw_delay(tina__net *net, uint32_t shard)
 {
     uint32_t rounds = tina__fault_draw(&net->shards[shard].delays, net->faults->rates.io_delay);
@@ -7,6 +9,23 @@ uint64_t tina__net_draw_delay(tina__net *net, uint32_t shard)
         return 0;
     net->faults->counts.io_delay++;
     return rounds * net->config.round_ns;
+}
+
+uint32_t tina__net_shorten(tina__net *net, uint32_t shard, uint32_t size)
+{
+    tina__prng *stream = &net->shards[shard].shorts;
+    if (size <= 1 || !tina__net_strikes(stream, net->faults->rates.short_io))
+        return size;
+    net->faults->counts.short_io++;
+    return 1 + (uint32_t)tina__prng_below(stream, size - 1);
+}
+
+int tina__net_request_strike(tina__net *net, uint32_t shard)
+{
+    if (!tina__net_strikes(&net->shards[shard].errors, net->faults->rates.io_error))
+        return 0;
+    net->faults->counts.io_error++;
+    return EIO;
 }
 
 static bool is_reading(const tina__io_request *request) { return tina__io_reads(request->kind); }
@@ -21,7 +40,9 @@ tina__net_half *tina__net_request_begin(tina__backend *backend, uint32_t index, 
     half->shard = (uint8_t)backend->shard;
     half->no_wait = request->no_wait;
     half->data = request->data;
-    if (request->kind == TINA__IO_RECEIVE && (half->size == 0 || half->size > backend->buffer_size))
+    half->offset = request->offset;
+    half->file = request->file_fd;
+    if (tina__io_fills(request->kind) && (half->size == 0 || half->size > backend->buffer_size))
         half->size = backend->buffer_size;
     half->request = request;
     half->state = TINA__HALF_WAITS;
@@ -57,6 +78,7 @@ tina__io_completion *tina__net_request_finish_now(tina__net *net, uint32_t index
     news->starved = TINA__NONE;
     self->request = NULL;
     self->state = TINA__HALF_IDLE;
+    tina__net_slot_pass(net, index);
     return &news->completion;
 }
 
@@ -98,5 +120,6 @@ int32_t tina__net_request_drop(tina__net *net, uint32_t index, uint32_t half)
     int32_t accepted = self->state == TINA__HALF_LATE ? net->late[2 * index + half].os_fd : -1;
     tina__due_clear(&net->due, tina__net_thing_of(index, TINA__DUE_READER + half));
     *self = (tina__net_half){0};
+    tina__net_slot_pass(net, index);
     return accepted;
 }

@@ -18,11 +18,17 @@ static uint32_t *count_of(tina__net *net, uint32_t shard)
     return shard == TINA__NET_NOBODY ? &net->unaccepted_count : &net->open_count;
 }
 
+/* Of those that are open. */
+static uint32_t *share_of(tina__net *net, uint32_t shard)
+{
+    return shard == TINA__NET_MOVING ? &net->moving_count : &net->shards[shard].socket_count;
+}
+
 static void count_in(tina__net *net, uint32_t shard)
 {
     ++*count_of(net, shard);
     if (shard != TINA__NET_NOBODY)
-        net->shards[shard].socket_count++;
+        ++*share_of(net, shard);
 }
 
 static void count_out(tina__net *net, uint32_t shard)
@@ -30,10 +36,10 @@ static void count_out(tina__net *net, uint32_t shard)
     tina__assert(*count_of(net, shard) != 0);
     --*count_of(net, shard);
     if (shard != TINA__NET_NOBODY)
-        net->shards[shard].socket_count--;
+        --*share_of(net, shard);
 }
 
-uint32_t tina__net_slot_take(tina__net *net, uint32_t shard, uint8_t family)
+uint32_t tina__net_slot_take(tina__net *net, uint32_t shard, uint8_t family, uint8_t type)
 {
     if (*count_of(net, shard) == net->config.socket_count)
         return TINA__NONE;
@@ -44,10 +50,13 @@ uint32_t tina__net_slot_take(tina__net *net, uint32_t shard, uint8_t family)
         .peer = TINA__NONE,
         .state = TINA__SOCKET_OPEN,
         .family = family,
+        .type = type,
         .shard = shard,
-        .local = tina__net_endpoint_any(family, false),
+        .life = ++net->life_count,
         .listener = TINA__NONE,
     };
+    if (family != TINA_UNIX)
+        socket->local = tina__net_endpoint_any(family, false);
     set_defaults(net, socket->options);
     count_in(net, shard);
     return index;
@@ -60,12 +69,22 @@ void tina__net_slot_give(tina__net *net, uint32_t index)
     tina__assert(socket->halves[TINA__NET_READS].request == NULL);
     tina__assert(socket->halves[TINA__NET_WRITES].request == NULL);
     tina__assert(socket->listener == TINA__NONE);
+    tina__assert(socket->line.count == 0);
+    tina__assert(socket->queue.count == 0);
     tina__net_port_release(net, index);
+    tina__net_name_release(net, index);
     for (tina__net_thing thing = TINA__DUE_READER; thing <= TINA__DUE_RESET; thing++)
         tina__due_clear(&net->due, tina__net_thing_of(index, thing));
     count_out(net, socket->shard);
     socket->state = TINA__SOCKET_FREE;
     tina__pool_give_hot(&net->slots, index);
+}
+
+void tina__net_slot_pass(tina__net *net, uint32_t index)
+{
+    const tina__net_socket *socket = tina__net_at(net, index);
+    if (socket->state == TINA__SOCKET_FILE && socket->shard == TINA__NET_NOBODY)
+        tina__net_slot_give(net, index);
 }
 
 bool tina__net_slot_accept(tina__net *net, uint32_t index, uint32_t shard)
@@ -78,6 +97,25 @@ bool tina__net_slot_accept(tina__net *net, uint32_t index, uint32_t shard)
     socket->shard = shard;
     count_in(net, socket->shard);
     return true;
+}
+
+void tina__net_slot_move(tina__net *net, uint32_t index, uint32_t shard)
+{
+    tina__net_socket *socket = tina__net_at(net, index);
+    tina__assert(socket->halves[TINA__NET_READS].request == NULL);
+    tina__assert(socket->halves[TINA__NET_WRITES].request == NULL);
+    tina__assert((socket->shard == TINA__NET_MOVING) != (shard == TINA__NET_MOVING));
+    count_out(net, socket->shard);
+    socket->shard = shard;
+    count_in(net, socket->shard);
+}
+
+uint32_t tina__net_ref_get(const tina__net *net, tina__net_ref ref)
+{
+    if (ref.life == 0)
+        return TINA__NONE;
+    const tina__net_socket *socket = tina__net_at(net, ref.index);
+    return socket->state != TINA__SOCKET_FREE && socket->life == ref.life ? ref.index : TINA__NONE;
 }
 
 /* ---- Lists --------------------------------------------------------------------- */

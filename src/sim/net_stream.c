@@ -2,13 +2,7 @@
 
 #include <errno.h>
 
-/* What an operation comes to. */
-typedef struct outcome {
-    tina_status status;
-    int os_error;
-} outcome;
-
-static void finish(tina__net *net, uint32_t index, uint32_t half, outcome what)
+static void finish(tina__net *net, uint32_t index, uint32_t half, tina__net_outcome what)
 {
     tina__net_request_finish(net, index, half, what.status, what.os_error);
 }
@@ -19,16 +13,6 @@ static int take_error(tina__net_socket *socket)
     int error = socket->error;
     socket->error = 0;
     return error;
-}
-
-/* How many of the bytes that could go do. */
-static uint32_t shorten(tina__net *net, uint32_t shard, uint32_t size)
-{
-    tina__prng *stream = &net->shards[shard].shorts;
-    if (size <= 1 || !tina__net_strikes(stream, net->faults->rates.short_io))
-        return size;
-    net->faults->counts.short_io++;
-    return 1 + (uint32_t)tina__prng_below(stream, size - 1);
 }
 
 /* ---- Receiving ---------------------------------------------------------------------- */
@@ -42,7 +26,7 @@ static filling take(tina__net *net, uint32_t index, const tina__net_half *half)
 {
     tina__backend *backend = net->shards[half->shard].backend;
     uint32_t size = tina__min_u32(half->size, tina__net_at(net, index)->arrived);
-    size = shorten(net, half->shard, size);
+    size = tina__net_shorten(net, half->shard, size);
     uint32_t buffer = backend->lent[backend->lent_count - 1];
     tina__net_pipe_take(net, index, backend->buffers + (size_t)buffer * backend->buffer_size, size);
     backend->lent_count--;
@@ -67,15 +51,15 @@ static void receive(tina__net *net, uint32_t index, const tina__net_half *half)
 }
 
 /* What a receive comes to where nothing has arrived. False: it waits. */
-static bool receive_nothing(tina__net_socket *socket, outcome *what)
+static bool receive_nothing(tina__net_socket *socket, tina__net_outcome *what)
 {
     bool may_come = socket->state != TINA__SOCKET_OPEN && socket->state != TINA__SOCKET_LISTENING;
     if (!socket->has_ended && socket->error != 0)
-        *what = (outcome){TINA_RESET, take_error(socket)};
+        *what = (tina__net_outcome){TINA_RESET, take_error(socket)};
     else if (socket->has_ended || socket->is_read_shut)
-        *what = (outcome){TINA_CLOSED, 0};
+        *what = (tina__net_outcome){TINA_CLOSED, 0};
     else if (!may_come)
-        *what = (outcome){TINA_SYSTEM_ERROR, ENOTCONN};
+        *what = (tina__net_outcome){TINA_SYSTEM_ERROR, ENOTCONN};
     else
         return false;
     return true;
@@ -86,7 +70,7 @@ static bool serve_reader(tina__net *net, uint32_t index)
 {
     tina__net_socket *socket = tina__net_at(net, index);
     const tina__net_half *half = &socket->halves[TINA__NET_READS];
-    outcome what;
+    tina__net_outcome what;
     if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_RECEIVE)
         return false;
     if (socket->arrived != 0)
@@ -141,29 +125,67 @@ static void send_reset_in_order(tina__net *net, uint32_t to, uint32_t by_shard)
 
 /* ---- Sending ------------------------------------------------------------------------ */
 
+/* Bytes of its own, or of a file. */
+static void put(tina__net *net, uint32_t to, const tina__net_half *half, uint32_t size)
+{
+    uint64_t delay_ns = tina__net_delay(net, half->shard);
+    if (half->kind == TINA__IO_SENDFILE)
+        tina__net_file_put(net, to, half, size, delay_ns);
+    else
+        tina__net_pipe_put(net, to, half->data, size, delay_ns);
+}
+
 /* To a peer that is there. False: it waits for room. */
-static bool send_some(tina__net *net, uint32_t index, uint32_t peer, const tina__net_half *half)
+static bool send_some(tina__net *net, uint32_t index, uint32_t peer, const tina__net_half *half, uint32_t offered)
 {
     uint32_t room = tina__net_pipe_room(net, tina__net_at(net, peer));
     if (room == 0) {
         if (half->no_wait)
-            finish(net, index, TINA__NET_WRITES, (outcome){TINA_BUSY, 0});
+            finish(net, index, TINA__NET_WRITES, (tina__net_outcome){TINA_BUSY, 0});
         return half->no_wait;
     }
-    uint32_t size = shorten(net, half->shard, tina__min_u32(half->size, room));
-    tina__net_pipe_put(net, peer, half->data, size, tina__net_delay(net, half->shard));
+    uint32_t size = tina__net_shorten(net, half->shard, tina__min_u32(offered, room));
+    put(net, peer, half, size);
     tina__net_request_finish(net, index, TINA__NET_WRITES, TINA_OK, 0)->size = size;
     return true;
 }
 
 /* A peer that has closed: its host takes the bytes, throws them away, and says so. */
-static void send_in_vain(tina__net *net, uint32_t index, const tina__net_half *half)
+static void send_in_vain(tina__net *net, uint32_t index, const tina__net_half *half, uint32_t size)
 {
-    uint32_t size = half->size;
     net->sent += size;
     net->lost += size;
     tina__net_request_finish(net, index, TINA__NET_WRITES, TINA_OK, 0)->size = size;
     send_reset_in_order(net, index, half->shard);
+}
+
+/* There is nobody who reads, and between sockets of one host that is known at once. */
+static bool is_in_vain(const tina__net *net, const tina__net_socket *socket)
+{
+    bool is_unix = tina__net_is_unix(socket) && socket->state != TINA__SOCKET_OPEN;
+    return is_unix && (socket->peer == TINA__NONE || tina__net_at(net, socket->peer)->is_read_shut);
+}
+
+/* What there is to send goes on. Of a file it may be nothing. Whether it is over. */
+static bool send_on(tina__net *net, uint32_t index, const tina__net_half *half)
+{
+    uint32_t peer = tina__net_at(net, index)->peer;
+    uint32_t offered = half->size;
+    int error = 0;
+    if (half->kind == TINA__IO_SENDFILE)
+        offered = tina__net_file_left(net, half, &error);
+    if (offered == 0)
+        finish(net, index, TINA__NET_WRITES, (tina__net_outcome){error == 0 ? TINA_OK : TINA_SYSTEM_ERROR, error});
+    else if (peer == TINA__NONE)
+        send_in_vain(net, index, half, offered);
+    else
+        return send_some(net, index, peer, half, offered);
+    return true;
+}
+
+static bool is_sending(const tina__net_half *half)
+{
+    return half->state == TINA__HALF_WAITS && (half->kind == TINA__IO_SEND || half->kind == TINA__IO_SENDFILE);
 }
 
 /* Whether it is over. */
@@ -171,16 +193,18 @@ static bool serve_writer(tina__net *net, uint32_t index)
 {
     tina__net_socket *socket = tina__net_at(net, index);
     const tina__net_half *half = &socket->halves[TINA__NET_WRITES];
-    if (half->state != TINA__HALF_WAITS || half->kind != TINA__IO_SEND)
+    if (!is_sending(half))
         return false;
-    if (socket->error != 0)
-        finish(net, index, TINA__NET_WRITES, (outcome){TINA_RESET, take_error(socket)});
+    if (is_in_vain(net, socket))
+        finish(net, index, TINA__NET_WRITES, (tina__net_outcome){TINA_RESET, EPIPE});
+    else if (socket->error != 0)
+        finish(net, index, TINA__NET_WRITES, (tina__net_outcome){TINA_RESET, take_error(socket)});
+    else if (tina__net_is_unix(socket) && socket->state == TINA__SOCKET_OPEN)
+        finish(net, index, TINA__NET_WRITES, (tina__net_outcome){TINA_SYSTEM_ERROR, ENOTCONN});
     else if (socket->is_write_shut || socket->state != TINA__SOCKET_CONNECTED)
-        finish(net, index, TINA__NET_WRITES, (outcome){TINA_RESET, EPIPE});
-    else if (socket->peer == TINA__NONE)
-        send_in_vain(net, index, half);
+        finish(net, index, TINA__NET_WRITES, (tina__net_outcome){TINA_RESET, EPIPE});
     else
-        return send_some(net, index, socket->peer, half);
+        return send_on(net, index, half);
     return true;
 }
 
@@ -219,7 +243,7 @@ void tina__net_stream_feed(tina__net *net, uint32_t index, tina__io_completion *
 {
     tina__net_socket *socket = tina__net_at(net, index);
     tina__net_half *half = &socket->halves[TINA__NET_READS];
-    outcome what = {TINA_OK, 0};
+    tina__net_outcome what = {TINA_OK, 0};
     if (socket->arrived != 0) {
         tell_filling(completion, take(net, index, half));
     } else {

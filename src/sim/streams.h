@@ -26,6 +26,11 @@ typedef enum tina__stream {
     TINA__STREAM_IO_RESET,
     TINA__STREAM_IO_SHORT,
     TINA__STREAM_IO_DELAY,
+    TINA__STREAM_DATAGRAM_LOSS,
+    TINA__STREAM_DATAGRAM_DOUBLE,
+    TINA__STREAM_DISK_ERROR,
+    TINA__STREAM_DISK_CRASH,
+    TINA__STREAM_DISK_ROT,
 } tina__stream;
 
 /* The stream of a concern; index: the shard, or whatever else there are several of. */

@@ -28,6 +28,7 @@
  */
 #include "sim/wire.h"
 
+#include "core/gift.h"
 #include "core/timers.h"
 #include "sim/streams.h"
 
@@ -45,10 +46,7 @@ static tina__wire *wire_at(const tina__wires *wires, uint32_t source, uint32_t d
 static uint32_t tail_of(const tina__spsc *ring) { return atomic_load_explicit(&ring->tail, memory_order_relaxed); }
 static uint32_t head_of(const tina__spsc *ring) { return atomic_load_explicit(&ring->head, memory_order_relaxed); }
 
-static const tina_message *message_at(const tina__spsc *ring, uint32_t position)
-{
-    return &ring->slots[position & ring->mask];
-}
+static tina_message *message_at(const tina__spsc *ring, uint32_t position) { return &ring->slots[position & ring->mask]; }
 
 /* ---- Whose a message is ------------------------------------------------------------------- */
 
@@ -97,17 +95,33 @@ static void pass_fence(tina__wires *wires, tina__wire *wire)
 
 typedef enum fate { PASSES, LOST, WAITS, ANSWERED } fate;
 
+/*
+ * The place in which its source waits for the answer; NULL: it waits no more, perhaps
+ * in another life, or has given up what is of the destination's old time.
+ */
+static const tina__place *place_of(const tina__wires *wires, const tina__wire *wire, const tina_message *message)
+{
+    uint32_t index = tina__call_place(message->correlation);
+    const tina__place *place = &wires->shards[wire->source]->p.peers[wire->destination].places[index];
+    bool is_waiting = place->state == TINA__PLACE_WAITING;
+    return is_waiting && tina__call_make(index, place->sequence) == message->correlation && !has_fence(wire) ? place : NULL;
+}
+
 /* Its caller would never withdraw it. The shard's tick may have ended in a fault: what it says is not taken on trust. */
 static bool waits_for_ever(const tina__wires *wires, const tina__wire *wire, const tina_message *message)
 {
     if ((message->flags & TINA__MESSAGE_CALL) == 0)
         return false;
     const tina__shard *caller = wires->shards[wire->source];
-    uint32_t index = tina__call_place(message->correlation);
-    const tina__place *place = &caller->p.peers[wire->destination].places[index];
-    if (place->state != TINA__PLACE_WAITING || tina__call_make(index, place->sequence) != message->correlation)
-        return false; /* nobody waits any more, perhaps of another life */
-    return place->timer < caller->p.timer_count && tina__timer_at(caller, place->timer)->node.deadline_ns == TINA_NONE_NS;
+    const tina__place *place = place_of(wires, wire, message);
+    return place != NULL && place->waiter < caller->p.timer_count &&
+           tina__timer_at(caller, place->waiter)->node.deadline_ns == TINA_NONE_NS;
+}
+
+/* A descriptor that nobody would take back. */
+static bool must_arrive(const tina__wires *wires, const tina__wire *wire, const tina_message *message)
+{
+    return (message->flags & TINA__MESSAGE_GIFT) != 0 && place_of(wires, wire, message) == NULL;
 }
 
 static bool is_dropped(const tina__wires *wires, tina__wire *wire)
@@ -127,11 +141,13 @@ static fate fate_of(const tina__wires *wires, tina__wire *wire, const tina_messa
 {
     if (!is_users(message))
         return asks_back_lost(wire, message) ? ANSWERED : PASSES;
-    if (wire->is_cut)
-        return waits_for_ever(wires, wire, message) ? WAITS : LOST;
-    if (is_dropped(wires, wire))
-        return waits_for_ever(wires, wire, message) ? PASSES : LOST;
-    return PASSES;
+    if (!wire->is_cut && !is_dropped(wires, wire))
+        return PASSES;
+    if (must_arrive(wires, wire, message))
+        return PASSES;
+    if (!waits_for_ever(wires, wire, message))
+        return LOST;
+    return wire->is_cut ? WAITS : PASSES;
 }
 
 static void copy_used(tina_message *to, const tina_message *from)
@@ -141,7 +157,69 @@ static void copy_used(tina_message *to, const tina_message *from)
         memcpy(to->payload + done, from->payload + done, COPY_STEP);
 }
 
-static void lose(tina__wires *wires, tina__wire *wire, const tina_message *message)
+static void ring(const tina__wires *wires, const tina__wire *wire)
+{
+    (void)tina__doorbell_ring(&wires->publics[wire->destination].bell, wire->source); /* nobody sleeps */
+}
+
+/*
+ * What the destination's shard would have said. The answer overtakes what waits in
+ * the `out` of the way back. Nobody can tell: it concerns a place to which no other
+ * answer is under way, since the request never arrived; and no fence waits there,
+ * because the source asks nothing in a life for which it has not read up to the
+ * fence, and a later life waits for nothing. Should the destination have a new life
+ * meanwhile, then the source has not dealt with it (that sets a fence on the way
+ * there), and reads all of `in`, with this answer, before it does.
+ */
+static void answer_for(const tina__wires *wires, const tina__wire *wire, const tina_message *request, tina_tag tag,
+                       uint16_t flags, const void *payload, uint16_t size)
+{
+    tina__wire *back = wire_at(wires, wire->destination, wire->source);
+    tina__assert(!has_fence(back));
+    tina_message *answer = tina__spsc_claim_answer(&back->in);
+    answer->source.bits = 0;
+    answer->destination.bits = 0;
+    answer->correlation = request->correlation;
+    answer->tag = tag;
+    answer->flags = (uint16_t)(TINA__MESSAGE_ANSWER | flags);
+    answer->reserved = 0;
+    answer->size = size;
+    if (size != 0)
+        memcpy(answer->payload, payload, size);
+    tina__spsc_publish(&back->in);
+    ring(wires, back);
+}
+
+/* A withdrawal of what was lost. */
+static void answer_lost(const tina__wires *wires, tina__wire *wire, const tina_message *withdrawal)
+{
+    tina_status status = TINA_TIMED_OUT;
+    answer_for(wires, wire, withdrawal, TINA_TAG_CALL_FAILED, 0, &status, sizeof status);
+    wire->is_lost[tina__call_place(withdrawal->correlation)] = false;
+    wire->lost_count--;
+}
+
+/* As if the receiver had been full. */
+static void return_gift(const tina__wires *wires, const tina__wire *wire, tina_message *message)
+{
+    tina__gift gift;
+    memcpy(&gift, message->payload, sizeof gift);
+    gift.os_fd = tina__gift_take(message);
+    gift.status = TINA_MAILBOX_FULL;
+    answer_for(wires, wire, message, message->tag, TINA__MESSAGE_GIFT, &gift, sizeof gift);
+}
+
+static void lose_request(tina__wire *wire, const tina_message *message)
+{
+    uint32_t place = tina__call_place(message->correlation);
+    if (has_fence(wire))
+        return;
+    tina__assert(!wire->is_lost[place]);
+    wire->is_lost[place] = true;
+    wire->lost_count++;
+}
+
+static void lose(tina__wires *wires, tina__wire *wire, tina_message *message)
 {
     const tina__shard *receiver = wires->shards[wire->destination];
     tina__trace_detail(receiver->p.trace, receiver->tick, TINA__EVENT_LOST, message->destination, message->tag, 0,
@@ -152,47 +230,12 @@ static void lose(tina__wires *wires, tina__wire *wire, const tina_message *messa
         wire->dropped++;
         wires->faults->counts.message_drop++;
     }
-    if ((message->flags & TINA__MESSAGE_CALL) == 0 || has_fence(wire))
-        return;
-    uint32_t place = tina__call_place(message->correlation);
-    tina__assert(!wire->is_lost[place]);
-    wire->is_lost[place] = true;
-    wire->lost_count++;
-}
-
-static void ring(const tina__wires *wires, const tina__wire *wire)
-{
-    (void)tina__doorbell_ring(&wires->publics[wire->destination].bell, wire->source); /* nobody sleeps */
-}
-
-/*
- * What the callee's shard would have said. The answer overtakes what waits in the
- * `out` of the way back. Nobody can tell: all that it does there is to free its
- * place, which no other answer is under way to, since the request never arrived;
- * and no fence waits there, because the caller's shard asks nothing in a life for
- * which it has not read up to the fence, and a later life forgets what is lost.
- * Should the callee's shard have a new life meanwhile, then the caller's has not
- * dealt with it (that sets a fence on the way there), and reads all of `in`, with
- * this answer, before it does.
- */
-static void answer_lost(const tina__wires *wires, tina__wire *wire, const tina_message *withdrawal)
-{
-    tina__wire *back = wire_at(wires, wire->destination, wire->source);
-    tina_status status = TINA_TIMED_OUT;
-    tina__assert(!has_fence(back));
-    tina_message *answer = tina__spsc_claim_answer(&back->in);
-    answer->source.bits = 0;
-    answer->destination.bits = 0;
-    answer->correlation = withdrawal->correlation;
-    answer->tag = TINA_TAG_CALL_FAILED;
-    answer->flags = TINA__MESSAGE_ANSWER;
-    answer->reserved = 0;
-    answer->size = sizeof status;
-    memcpy(answer->payload, &status, sizeof status);
-    tina__spsc_publish(&back->in);
-    ring(wires, back);
-    wire->is_lost[tina__call_place(withdrawal->correlation)] = false;
-    wire->lost_count--;
+    if (message->flags & TINA__MESSAGE_CALL)
+        lose_request(wire, message);
+    else if (message->flags & TINA__MESSAGE_GIFT)
+        return_gift(wires, wire, message);
+    else if ((message->flags & TINA__MESSAGE_TRANSFER) != 0 && place_of(wires, wire, message) != NULL)
+        answer_for(wires, wire, message, message->tag, TINA__MESSAGE_TRANSFER, NULL, 0);
 }
 
 /* ---- From ring to ring ---------------------------------------------------------------------------- */
@@ -211,14 +254,21 @@ static void see(const tina__wires *wires, tina__wire *wire)
     }
 }
 
+/* What it carries lies in one ring only. */
+static void pass(tina__wire *wire, tina_message *message)
+{
+    copy_used(tina__spsc_claim_answer(&wire->in), message);
+    (void)tina__gift_take(message);
+}
+
 /* In order: what is due waits behind what is not. */
 static void pass_up_to(tina__wires *wires, tina__wire *wire, uint32_t position, uint64_t until_ns)
 {
     tina__spsc *out = wire->out;
     for (; out->read != position && wire->due_ns[out->read & out->mask] <= until_ns; out->read++) {
-        const tina_message *message = message_at(out, out->read);
+        tina_message *message = message_at(out, out->read);
         switch (fate_of(wires, wire, message)) {
-        case PASSES: copy_used(tina__spsc_claim_answer(&wire->in), message); break;
+        case PASSES: pass(wire, message); break;
         case LOST: lose(wires, wire, message); break;
         case ANSWERED: answer_lost(wires, wire, message); break;
         case WAITS: return;

@@ -11,7 +11,9 @@
  * A request that is lost is to its caller a callee that never answers: when it
  * withdraws the request, the wire gives the answer that the callee's shard would
  * have given. A request that waits for ever is never lost to chance, and waits
- * before a cut until it heals.
+ * before a cut until it heals. A descriptor that is lost comes back to its giver at
+ * once, as from a receiver that is full, and a transfer to its sender's shard; where
+ * nobody there waits for it any more, a descriptor is not lost.
  *
  * Invariant: the two rings of a wire together never hold more than production's
  * one would, so that nothing is refused or finds room but where it would be there.

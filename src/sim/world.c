@@ -231,6 +231,7 @@ static tina_status make_shard(tina__world *world, uint32_t index)
     tina__trace *trace = ours->shard->p.trace;
     trace->is_detailed = true;
     trace->on_full = take_early;
+    trace->full_at = (uint64_t)trace->mask + 1; /* nothing was written yet: an init may write that much */
     trace->user = ours;
     ours->world = world;
     tina__guard *guard = &world->publics[index].guard;
@@ -380,6 +381,7 @@ static bool begin_anew(tina__world *world, uint32_t index)
     }
     if (order.next == TINA_SHARD_QUARANTINED && world->spec->abort_on_quarantine)
         violate(world, "a shard is quarantined, and the spec says that the program ends then");
+    tina__disk_crash(tina__net_disk(world->net), index); /* as if its machine had */
     tina__wires_rebuilt(&world->wires, index);
     return true;
 }

@@ -157,11 +157,13 @@ static void build_peers(const tina__build *build)
     tina_message *slots = region(build, TINA__REGION_CHANNEL_SLOTS);
     uint32_t owed_first = plan->limits.timer_count + plan->limits.watch_count;
     for (size_t i = 0; i < shard_count; i++) {
+        tina__peer *peer = &peers[i];
+        peer->shard = tina__plan_at(&build->plans[i], build->bases[i], TINA__REGION_SHARD);
+        peer->transfers = tina__plan_at(&build->plans[i], build->bases[i], TINA__REGION_TRANSFERS);
         if (i == self)
             continue;
         uint32_t capacity = plans[i].in;
         uint32_t answers = plans[i].in_answers;
-        tina__peer *peer = &peers[i];
         peer->in = tina__plan_channel(plan, build->bases[self], i, self);
         peer->out = tina__plan_channel(&build->plans[i], build->bases[i], self, i);
         peer->places = places;

@@ -9,8 +9,11 @@ size_t tina__plan_working_stride(const tina_type *type)
     return type->working_size == 0 ? 0 : tina__align_up(type->working_size, 16) + TINA__WORKING_HEADER;
 }
 
-/* How many answers a shard can wait for: to calls, which take a timer each, and to watches. */
-static uint32_t answers_of(const tina__limits *limits) { return limits->timer_count + limits->watch_count; }
+/* How many answers a shard can wait for: to calls, which take a timer each, to watches, and to what it gives and sends. */
+static uint32_t answers_of(const tina__limits *limits)
+{
+    return limits->timer_count + limits->watch_count + limits->fd_count + limits->transfer_count;
+}
 
 void tina__plan_peers(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__peer_plan *peers)
 {

@@ -6,6 +6,7 @@
 #include "core/reactor.h"
 #include "core/stats.h"
 #include "core/supervise.h"
+#include "core/transfer.h"
 
 #include <string.h>
 
@@ -34,13 +35,19 @@ static void *region(const tina__build *build, tina__region_id id)
 
 /* ---- What ends ------------------------------------------------------------------------------- */
 
+static bool is_ours(const tina__descriptor *descriptor)
+{
+    bool is_open = descriptor->state == TINA__DESCRIPTOR_OPEN || descriptor->state == TINA__DESCRIPTOR_RETURNED;
+    return is_open && descriptor->os_fd == ~descriptor->os_fd_check;
+}
+
 /* Every descriptor whose two words agree is one of ours. */
 static void close_descriptors(const tina__build *build, const tina__shard *shard)
 {
     tina__descriptor *descriptors = region(build, TINA__REGION_DESCRIPTORS);
     uint32_t count = build->plans[build->shard].limits.fd_count;
     for (uint32_t i = 0; i < count; i++) {
-        if (descriptors[i].state == TINA__DESCRIPTOR_OPEN && descriptors[i].os_fd == ~descriptors[i].os_fd_check)
+        if (is_ours(&descriptors[i]))
             shard->api->close_fd(shard->backend, descriptors[i].os_fd, i);
         descriptors[i].state = TINA__DESCRIPTOR_FREE;
     }
@@ -160,8 +167,12 @@ static void outdate_handles(const tina__build *build)
     }
     tina__transfer_record *transfers = region(build, TINA__REGION_TRANSFER_RECORDS);
     for (uint32_t i = 0; i < limits->transfer_count; i++) {
-        if (transfers[i].generation != 0)
-            transfers[i].generation = tina__word_generation_next(transfers[i].generation);
+        if (transfers[i].generation == 0)
+            continue;
+        bool may_be_read = transfers[i].state == TINA__TRANSFER_SENT || transfers[i].state == TINA__TRANSFER_LEFT;
+        transfers[i].generation = tina__word_generation_next(transfers[i].generation);
+        transfers[i].isolate = TINA__NONE;
+        transfers[i].state = may_be_read ? TINA__TRANSFER_LEFT : TINA__TRANSFER_FREE;
     }
     /* These get a new generation whenever they are taken: it is enough that they are free. */
     tina__operation *operations = region(build, TINA__REGION_OPERATIONS);
@@ -255,6 +266,7 @@ void tina__wipe_shard(tina__wipe_order *order)
     clear(build, shard);
     outdate_handles(build);
     (void)tina__build_shard(build);
+    tina__transfers_leave(shard);
     inherit(shard, &kept);
     tina__shard_attach(shard, order->api, order->backend);
     tina__shard_set_state(shard, order->next);

@@ -58,6 +58,8 @@ static const tina__bounds spans[TINA__KNOB_FIRST_LIMIT] = {
     [TINA__KNOB_SHARD_STALL] = {50, 20000},
     [TINA__KNOB_SHARD_STALL_LENGTH] = {1, 100},
     [TINA__KNOB_SHARD_FAULT] = {1000, 100000},
+    [TINA__KNOB_DATAGRAM_LOSS] = {5, 5000},
+    [TINA__KNOB_DATAGRAM_DOUBLE] = {5, 5000},
 };
 
 static tina__setting draw_fault(tina__knob knob, tina__prng *stream)

@@ -18,9 +18,11 @@ typedef struct counter {
     }
 
 static const counter counters[] = {
-    COUNTER(handler_crash), COUNTER(init_crash), COUNTER(message_drop),     COUNTER(partition),
-    COUNTER(message_delay), COUNTER(io_error),   COUNTER(connection_reset), COUNTER(short_io),
-    COUNTER(io_delay),      COUNTER(pool_empty), COUNTER(shard_stall),      COUNTER(shard_fault),
+    COUNTER(handler_crash),   COUNTER(init_crash),      COUNTER(message_drop),     COUNTER(partition),
+    COUNTER(message_delay),   COUNTER(io_error),        COUNTER(connection_reset), COUNTER(short_io),
+    COUNTER(io_delay),        COUNTER(pool_empty),      COUNTER(shard_stall),      COUNTER(shard_fault),
+    COUNTER(datagram_loss),   COUNTER(datagram_double), COUNTER(disk_error),       COUNTER(disk_torn_write),
+    COUNTER(disk_lost_write), COUNTER(disk_bit_rot),
 };
 
 enum { COUNTER_COUNT = sizeof counters / sizeof counters[0] };

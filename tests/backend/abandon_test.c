@@ -9,12 +9,11 @@
 
 #include "each.h"
 #include "support/tripwire.h"
+#include "watches.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 
 #define POISON 0x5A
@@ -71,25 +70,6 @@ static void assert_poisoned_but(const test_rig *rig, uint32_t buffer)
     assert_int_equal(wrong, 0);
 }
 
-/* What the process's epoll instances watch, by all of them. */
-static int count_watches(void)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fdinfo");
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        char path[300], line[256];
-        snprintf(path, sizeof path, "/proc/self/fdinfo/%s", entry->d_name);
-        FILE *info = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-        while (info != NULL && fgets(line, sizeof line, info) != NULL)
-            count += strncmp(line, "tfd:", 4) == 0;
-        if (info != NULL)
-            fclose(info);
-    }
-    closedir(folder);
-    return count;
-}
-
 /* ---- Things under way ---- */
 
 /* One of everything that waits. Takes at most 16 descriptors and 24 requests; the descriptors are closed by end_scene. */
@@ -122,6 +102,7 @@ static void set_scene(test_scene *self, test_rig *rig)
     join_scene(self, rig_listener(rig, TINA_IPV4, 0, &full)); /* nobody accepts: connections hang */
     for (int i = 0; i < CLIENTS; i++)
         rig_submit(rig, rig_connect(rig, join_scene(self, rig_socket(rig, TINA_IPV4)), &full));
+    rig_submit(rig, rig_receive_from(rig, join_scene(self, rig_datagram(rig, TINA_IPV4, &address)), 0));
 }
 
 static void end_scene(test_scene *self, test_rig *rig)
@@ -259,6 +240,53 @@ static void abandon_of_thousands_ends_them(void **state)
     rig_close(&rig);
 }
 
+/* Some of each with the disk, some that wait for their turn, some done and not collected. */
+static void submit_disk_work(test_rig *rig, rig_fd *files, uint32_t count)
+{
+    char path[RIG_PATH_SIZE], nothing[RIG_PATH_SIZE];
+    (void)rig_path(rig, "file", path);
+    (void)rig_path(rig, "nothing", nothing);
+    for (uint32_t i = 0; i < count; i++) {
+        rig_submit(rig, rig_read_at(rig, files[i], 0, 0));
+        rig_submit(rig, i % 2 == 0 ? rig_sync(rig, files[i]) : rig_write_at(rig, files[i], 4, "w", 1));
+        rig_submit(rig, rig_open(rig, path, TINA_OPEN_READ));
+        rig_submit(rig, rig_unlink(rig, nothing));
+    }
+}
+
+/* Not a byte comes to a buffer any more, and of what was opened nothing stays open. */
+static void abandon_of_work_on_a_disk_ends_it(void **state)
+{
+    (void)state;
+    enum { FILES = 12 };
+    test_rig rig;
+    open_small(&rig);
+    rig_put_file(&rig, "file", "hello", 5);
+    rig_fd files[FILES];
+    for (int i = 0; i < FILES; i++)
+        files[i] = rig_file(&rig, "file", TINA_OPEN_READ | TINA_OPEN_WRITE);
+    rig_abandon(&rig);
+    rig_lend_all(&rig);
+    size_t open_before = rig_fd_count(&rig);
+    for (int round = 0; round < 20; round++) {
+        submit_disk_work(&rig, files, FILES);
+        for (int i = 0; i < round % 4; i++)
+            rig.api->flush(rig.backend, i == 2 ? RIG_PATIENCE_NS : 0);
+        if (round % 2 != 0)
+            damage_requests(&rig);
+        rig_abandon(&rig);
+        poison(&rig);
+        assert_nothing_comes(&rig);
+        assert_int_equal(rig_fd_count(&rig), open_before);
+        assert_poisoned_but(&rig, TINA__BUFFER_NONE);
+        rig_lend_all(&rig);
+    }
+    for (int i = 0; i < FILES; i++)
+        rig_close_fd(&rig, files[i]);
+    assert_echoes(&rig);
+    rig_close(&rig);
+}
+
 static void abandon_asks_for_no_memory(void **state)
 {
     (void)state;
@@ -311,70 +339,103 @@ static void *make_unreadable(void)
     return page;
 }
 
-static void flush_for_a_moment(test_rig *rig) { rig->api->flush(rig->backend, 1); }
+static rig_request *submitted;
+
+static void hand_over(test_rig *rig)
+{
+    rig_submit(rig, submitted);
+    rig->api->flush(rig->backend, 1);
+}
+
+/* What has an address: it is read, or written in the host's form, when the request is handed over. */
+typedef struct unfit_address {
+    uint8_t kind;
+    bool is_peer_unreadable;   /* every backend must look at that */
+    bool is_memory_unreadable; /* and may use this */
+    bool is_wake_watched;
+} unfit_address;
+
+static const unfit_address unfit_addresses[] = {
+    {TINA__IO_CONNECT, true, false, false}, {TINA__IO_CONNECT, true, false, true},  {TINA__IO_CONNECT, false, true, false},
+    {TINA__IO_CONNECT, false, true, true},  {TINA__IO_SEND_TO, true, false, false}, {TINA__IO_SEND_TO, true, false, true},
+    {TINA__IO_SEND_TO, false, true, false}, {TINA__IO_SEND_TO, false, true, true},
+};
+
+static void send_many(test_rig *rig, rig_fd fd, int count, bool is_wake_watched)
+{
+    rig_request *sending = rig_send(rig, fd, "x", 1);
+    for (int i = 0; i < count; i++) {
+        rig_submit(rig, sending);
+        while (!rig_is_over(sending))
+            rig_turn(rig, is_wake_watched);
+        rig_renew(sending);
+    }
+}
 
 /* What it was about to hand over is not handed over later; least of all as what last lay there, a send. */
+static void flush_with(const unfit_address *what)
+{
+    test_rig rig;
+    tina_address address;
+    int other;
+    open_config(&rig, (tina__backend_config){.op_count = 4, .fd_count = 4, .buffer_count = 2, .buffer_size = 64});
+    rig_fd pair = rig_pair(&rig, &other);
+    send_many(&rig, pair, 64, what->is_wake_watched);
+    rig_fd listener = rig_listener(&rig, TINA_IPV4, 8, &address);
+    bool is_datagram = what->kind == TINA__IO_SEND_TO;
+    rig_fd fd = rig_socket_of(&rig, TINA_IPV4, is_datagram ? TINA_DATAGRAM : TINA_STREAM);
+    submitted = is_datagram ? rig_send_to(&rig, fd, "x", 1, &address) : rig_connect(&rig, fd, &address);
+    if (what->is_peer_unreadable)
+        submitted->request.peer = unreadable;
+    if (what->is_memory_unreadable)
+        submitted->request.backend_memory = unreadable;
+    assert_true(faults_in(hand_over, &rig) || !what->is_peer_unreadable);
+    rig_abandon(&rig);
+    assert_nothing_comes(&rig);
+    char sent[128];
+    assert_int_equal(rig_read(&rig, other, sent, sizeof sent), 64);
+    rig_turn(&rig, TINA_NONE_NS); /* the wake of abandon */
+    rig_lend_all(&rig);
+    rig_request *receive = rig_receive(&rig, pair, 0);
+    rig_submit(&rig, receive);
+    rig_feed(&rig, other, "x", 1);
+    rig_await(&rig, receive);
+    rig_lend_back(&rig, receive);
+    rig_drop(&rig, other);
+    rig_close_fd(&rig, pair);
+    rig_close_fd(&rig, fd);
+    rig_close_fd(&rig, listener);
+    rig_close(&rig);
+}
+
 static void abandon_after_a_flush_that_faulted_drops_what_that_had_begun(void **state)
 {
     (void)state;
     unreadable = make_unreadable();
-    for (int round = 0; round < 2; round++) {
-        test_rig rig;
-        open_config(&rig, (tina__backend_config){.op_count = 4, .fd_count = 4, .buffer_count = 2, .buffer_size = 64});
-        int other;
-        rig_fd fd = rig_pair(&rig, &other);
-        rig_request *sending = rig_send(&rig, fd, "x", 1);
-        for (int i = 0; i < 64; i++) {
-            rig_submit(&rig, sending);
-            while (!rig_is_over(sending)) /* with the watch of the wake or without */
-                rig_turn(&rig, (uint64_t)round);
-            rig_renew(sending);
-        }
-        tina_address address;
-        rig_fd listener = rig_listener(&rig, TINA_IPV4, 8, &address);
-        rig_request *accepting = rig_accept(&rig, listener);
-        accepting->request.backend_memory = unreadable;
-        rig_submit(&rig, accepting);
-        bool has_faulted = faults_in(flush_for_a_moment, &rig);
-        assert_true(has_faulted || wanted != TINA_BACKEND_URING); /* the others do not look at it so early */
-        rig_abandon(&rig);
-        assert_nothing_comes(&rig);
-        char sent[128];
-        assert_int_equal(rig_read(&rig, other, sent, sizeof sent), 64);
-        rig_turn(&rig, TINA_NONE_NS); /* the wake of abandon */
-        rig_lend_all(&rig);
-        rig_request *receive = rig_receive(&rig, fd, 0);
-        rig_submit(&rig, receive);
-        rig_feed(&rig, other, "x", 1);
-        rig_await(&rig, receive);
-        rig_lend_back(&rig, receive);
-        rig_drop(&rig, other);
-        rig_close_fd(&rig, fd);
-        rig_close_fd(&rig, listener);
-        rig_close(&rig);
-    }
+    for (size_t i = 0; i < sizeof unfit_addresses / sizeof unfit_addresses[0]; i++)
+        flush_with(&unfit_addresses[i]);
     munmap(unreadable, 4096);
 }
 
-/* A made network looks at no request here: what it is to write to is what can't be. */
-static void collect_four(test_rig *rig)
-{
-    tina__io_completion completions[4];
-    rig->api->collect(rig->backend, rig_is_made(rig) ? unreadable : completions, 4);
-}
+static tina__io_completion *unwritable; /* from some place on */
+
+static void collect_four(test_rig *rig) { rig->api->collect(rig->backend, unwritable, 4); }
 
 /* What it had taken before it faulted is nobody's. */
 static void abandon_after_a_collect_that_faulted_closes_what_that_took(void **state)
 {
     (void)state;
-    unreadable = make_unreadable();
+    uint8_t *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(pages != MAP_FAILED);
+    assert_int_equal(mprotect(pages + 4096, 4096, PROT_NONE), 0);
     for (int broken = 0; broken < 2; broken++) {
         test_rig rig;
         open_small(&rig);
         rig_fd listeners[2];
         int clients[2];
         accept_two(&rig, listeners, clients);
-        rig.requests[broken].request.backend_memory = unreadable;
+        rig.requests[broken].request.backend_memory = pages + 4096; /* where a backend may have written it down */
+        unwritable = (tina__io_completion *)(void *)(pages + 4096) - broken;
         size_t open_before = rig_fd_count(&rig);
         assert_true(faults_in(collect_four, &rig));
         rig_abandon(&rig);
@@ -389,7 +450,7 @@ static void abandon_after_a_collect_that_faulted_closes_what_that_took(void **st
         abandon_and_echo(&rig);
         rig_close(&rig);
     }
-    munmap(unreadable, 4096);
+    munmap(pages, 8192);
 }
 
 /* ---- Descriptors ---- */
@@ -741,6 +802,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(abandon_of_what_is_being_cancelled_ends_it),
         cmocka_unit_test(abandon_with_damaged_requests_ends_them),
         cmocka_unit_test(abandon_of_thousands_ends_them),
+        cmocka_unit_test(abandon_of_work_on_a_disk_ends_it),
         cmocka_unit_test(abandon_asks_for_no_memory),
         cmocka_unit_test(abandon_closes_what_was_accepted_and_not_collected),
         cmocka_unit_test(abandon_leaves_what_was_accepted_and_collected),

@@ -1,4 +1,8 @@
-/* One suite for every backend that works here; with an argument, only for the one of that name. Include it after "rig.h". */
+/*
+ * One suite for every backend that works here. With an argument, only for the
+ * backend of that name; with a second, only the tests that match it. Include it
+ * after "rig.h".
+ */
 #ifndef TESTS_BACKEND_EACH_H
 #define TESTS_BACKEND_EACH_H
 
@@ -6,7 +10,8 @@
 
 static uint8_t wanted;
 
-static const tina__backend_config small = {.op_count = 64, .fd_count = 32, .buffer_count = 8, .buffer_size = 256};
+static const tina__backend_config small = {
+    .op_count = 64, .fd_count = 32, .buffer_count = 8, .buffer_size = 256, .file_threads = 2};
 
 static inline void open_config(test_rig *rig, tina__backend_config config)
 {
@@ -67,6 +72,8 @@ static inline int run_each(const struct CMUnitTest *tests, size_t count, const t
 {
     static const tina__backend_api *const backends[] = {&tina__uring_backend, &tina__epoll_backend, &tina__net_backend};
     int failed = 0;
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
         const char *name = backends[i]->name;
         if (argc > 1 && strcmp(argv[1], name) != 0)

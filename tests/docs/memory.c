@@ -1,10 +1,10 @@
-/* Scratch memory, working memory and a transfer. Ends by itself; docs/ is cut from it. */
+/* Scratch memory, working memory and a transfer, on one shard and to another. Ends by itself; docs/ is cut from it. */
 #include <string.h>
 #include <tina/tina.h>
 
 enum { TYPE_WRITER, TYPE_READER, TYPE_COUNT };
 enum { NAME_READER = 1 };
-enum { SIZE = 1000 };
+enum { SIZE = 1000, TRY_NS = 1000000 };
 
 typedef struct writer {
     uint8_t *table; /* in its working memory */
@@ -34,7 +34,7 @@ static tina_effect writer_init(void *self, const void *args, size_t args_size, t
     (void)args, (void)args_size;
     writer *me = self;
     me->table = tina_working(ctx, SIZE);
-    if (me->table == NULL || tina_timer_start(ctx, 0, TINA_TAG_TIMER, NULL) != TINA_OK)
+    if (me->table == NULL || tina_timer_repeat(ctx, TRY_NS, TINA_TAG_TIMER, NULL) != TINA_OK)
         return tina_crash(1);
     return tina_receive();
 }
@@ -46,8 +46,7 @@ static tina_effect writer_handle(void *self, const tina_message *message, tina_c
     if (message->tag == TINA_TAG_SHUTDOWN)
         return tina_done();
     me->table[0]++;
-    if (send_page(ctx, tina_named(0, NAME_READER)) != TINA_OK)
-        tina_stop_system(ctx);
+    tina_ignore(send_page(ctx, tina_named((uint8_t)(tina_shard_count(ctx) - 1), NAME_READER))); /* the reader wants one */
     return tina_receive();
 }
 
@@ -90,7 +89,8 @@ static tina_effect reader_handle(void *self, const tina_message *message, tina_c
     }
 }
 
-int main(void)
+/* The writer is on the first shard, the reader on the last. */
+static bool is_read(size_t shard_count)
 {
     const tina_type types[TYPE_COUNT] = {
         [TYPE_WRITER] =
@@ -98,16 +98,22 @@ int main(void)
         [TYPE_READER] = {.name = "reader", .init = reader_init, .handler = reader_handle, .size = 1},
     };
     const tina_child children[] = {{.type = TYPE_READER, .name = NAME_READER}, {.type = TYPE_WRITER}};
+    tina_shard_spec shards[] = {
+        {.root = {.children = shard_count == 1 ? children : children + 1, .child_count = shard_count == 1 ? 2 : 1}},
+        {.root = {.children = children, .child_count = 1}},
+    };
     bool is_right = false;
     tina_system_spec spec = {
         .types = types,
         .type_count = TYPE_COUNT,
-        .shard_count = 1,
-        .root = {.children = children, .child_count = 2},
+        .shards = shards,
+        .shard_count = shard_count,
         .user = &is_right,
         .fd_count = TINA_NONE,
         .development = true,
         .quiet = true,
     };
-    return tina_boot(&spec, NULL) == TINA_OK && is_right ? 0 : 1;
+    return tina_boot(&spec, NULL) == TINA_OK && is_right;
 }
+
+int main(void) { return is_read(1) && is_read(2) ? 0 : 1; }

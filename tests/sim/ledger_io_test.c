@@ -244,7 +244,7 @@ static const life_alarm alarms[] = {
     {"descriptor_whose_closer_is_dead_rings", tell_a_stale_closer, "shard 0: who was told of a close is alive"},
     {"descriptor_closed_for_ever_rings", keep_a_closed_one,
      "shard 0: a closed descriptor is free when its close has been handled"},
-    {"descriptor_leaked_rings", leak_a_descriptor, "shard 0: every descriptor in use is kept, open or closed"},
+    {"descriptor_leaked_rings", leak_a_descriptor, "shard 0: every descriptor in use is kept, open, given or closed"},
     {"descriptor_kept_for_nobody_rings", keep_one_for_nobody, "shard 0: a descriptor is kept for an accept"},
     {"buffer_leaked_rings", leak_a_buffer, "shard 0: a buffer is free, lent, or has users"},
     {"buffer_given_twice_rings", give_a_buffer_back, "shard 0: a buffer is free, lent, or has users"},

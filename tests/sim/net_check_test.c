@@ -18,8 +18,32 @@ static struct {
     int ended;              /* has seen its peer's end */
     int listener, accepter; /* a backlog and a line; an accept that waits */
     int in_backlog, in_line, connecting;
-    int late; /* has a late receive with a buffer */
+    int late;           /* has a late receive with a buffer */
+    int datagrams;      /* two have arrived there, two are on their way */
+    int hungry;         /* waits for a datagram */
+    int crowded, crowd; /* crowded has no room, and crowd waits for it in line */
+    int moving;
 } scene;
+
+static void set_scene_of_datagrams(void)
+{
+    tina_address to, own;
+    scene.datagrams = net_datagram(&rig, 1, TINA_IPV4, &to);
+    scene.hungry = net_datagram(&rig, 0, TINA_IPV4, &own);
+    net_receive_from(&rig, 0, scene.hungry, 0);
+    for (uint32_t rounds = 0; rounds < 6; rounds += rounds == 0 ? 3 : 1) {
+        rig.faults.rates.io_delay = (tina_range){rounds, rounds};
+        for (int i = 0; i < (rounds == 0 ? 2 : 1); i++)
+            net_cancel(&rig, net_send_to(&rig, 0, scene.hungry, &to, "abc"));
+    }
+    rig.faults.rates.io_delay = (tina_range){0, 0};
+    scene.crowded = net_datagram(&rig, 1, TINA_UNIX, &to);
+    scene.crowd = net_socket_of(&rig, 0, TINA_UNIX, TINA_DATAGRAM);
+    for (int i = 0; i <= TINA__NET_DATAGRAMS; i++)
+        net_send_to(&rig, 0, scene.crowd, &to, "");
+    scene.moving = net_socket(&rig, 0, TINA_IPV4);
+    api->let_go(rig.shards[0].backend, scene.moving, 0);
+}
 
 static void set_scene(void)
 {
@@ -57,6 +81,7 @@ static void set_scene(void)
         net_cancel(&rig, send);
     }
     rig.faults.rates.io_delay = (tina_range){0, 0};
+    set_scene_of_datagrams();
 }
 
 static tina__net_socket *at(int fd) { return tina__net_at(rig.net, (uint32_t)fd); }
@@ -136,6 +161,49 @@ static void too_many_requests(void) { backend(2)->news_count = NET_REQUESTS + 1;
 static void buffer_miscounted(void) { backend(1)->taken_count = 0; }
 static void buffer_lent_twice(void) { backend(2)->lent_count++; }
 
+static tina__net_datagram *datagram_at(uint32_t number)
+{
+    return tina__net_queue_at(rig.net, (uint32_t)scene.datagrams, number);
+}
+static void queue_too_long(void) { at(scene.datagrams)->queue.count = TINA__NET_DATAGRAMS + 1; }
+static void queue_too_full(void) { at(scene.datagrams)->queue.size = NET_WINDOW + 1; }
+static void arrived_more_than_there_are(void) { at(scene.datagrams)->queue.arrived = 9; }
+static void queue_miscounted(void) { at(scene.datagrams)->queue.size++; }
+static void datagrams_in_one_place(void) { datagram_at(1)->at = datagram_at(3)->at - 1; }
+static void datagram_behind_the_last(void) { datagram_at(3)->at++; }
+static void datagram_overtaken(void) { datagram_at(2)->due_ns += 9 * NET_ROUND_NS; }
+static void datagram_too_early(void) { at(scene.datagrams)->queue.arrived++; }
+static void datagram_too_late(void) { at(scene.datagrams)->queue.arrived--; }
+static void datagram_forgotten(void)
+{
+    tina__due_clear(&rig.net->due, tina__net_thing_of((uint32_t)scene.datagrams, TINA__DUE_ARRIVAL));
+}
+static void datagrams_with_a_peer(void) { at(scene.datagrams)->peer = (uint32_t)scene.hungry; }
+static void datagrams_listening(void) { at(scene.datagrams)->state = TINA__SOCKET_LISTENING; }
+static void wake_of_a_refusal_lost(void) { at(scene.hungry)->error = ECONNREFUSED; }
+static void wake_of_an_end_lost(void) { at(scene.hungry)->is_read_shut = true; }
+static void line_of_senders_miscounted(void) { at(scene.crowded)->line.count++; }
+static void line_of_senders_to_another(void) { at(scene.crowd)->listener = (uint32_t)scene.hungry; }
+static void wake_of_a_sender_lost(void)
+{
+    at(scene.crowded)->queue.count--;
+    at(scene.crowded)->queue.arrived--;
+    rig.net->datagrams.received++;
+}
+static void sender_in_line_that_sends_nothing(void) { at(scene.hungry)->listener = (uint32_t)scene.datagrams; }
+static void moving_miscounted(void) { rig.net->moving_count++; }
+static void moving_taken_by_nobody(void) { at(scene.moving)->shard = 2; }
+static void datagram_from_nowhere(void) { rig.net->datagrams.sent++; }
+static void datagram_doubled_in_secret(void) { rig.net->datagrams.doubled++; }
+static void bytes_doubled_in_secret(void) { rig.net->doubled++; }
+static void port_of_datagrams_forgotten(void) { rig.net->ports[TINA__NET_PORTS + at(scene.hungry)->local.port] = 0; }
+static void port_among_those_of_streams(void)
+{
+    uint32_t *ports = rig.net->ports + at(scene.hungry)->local.port;
+    ports[0] = ports[TINA__NET_PORTS];
+    ports[TINA__NET_PORTS] = 0;
+}
+
 typedef struct damage {
     void (*do_it)(void);
     const char *said;
@@ -182,6 +250,31 @@ static const damage damages[] = {
     {too_many_requests, "there are more requests than may be"},
     {buffer_miscounted, "buffers in completions are miscounted"},
     {buffer_lent_twice, "more buffers are lent than there are"},
+    {queue_too_long, "a queue holds more than fits"},
+    {queue_too_full, "a queue holds more than fits"},
+    {arrived_more_than_there_are, "a queue holds more than fits"},
+    {queue_miscounted, "datagrams in a queue are not its size"},
+    {datagrams_in_one_place, "two datagrams lie in one place"},
+    {datagram_behind_the_last, "two datagrams lie in one place"},
+    {datagram_overtaken, "a datagram stands behind a later one"},
+    {datagram_too_early, "a datagram has arrived too early, or too late"},
+    {datagram_too_late, "a datagram has arrived too early, or too late"},
+    {datagram_forgotten, "a datagram on its way is not due"},
+    {datagrams_with_a_peer, "a socket for datagrams has a connection"},
+    {datagrams_listening, "a socket for datagrams has a connection"},
+    {wake_of_a_refusal_lost, "a receive waits for a datagram that is there"},
+    {wake_of_an_end_lost, "a receive waits for a datagram that is there"},
+    {line_of_senders_miscounted, "a line of senders is not in order"},
+    {line_of_senders_to_another, "a line of senders is not in order"},
+    {wake_of_a_sender_lost, "a sender waits in line although there is room"},
+    {sender_in_line_that_sends_nothing, "a sender that waits is in no line"},
+    {moving_miscounted, "sockets between shards are miscounted"},
+    {moving_taken_by_nobody, "sockets between shards are miscounted"},
+    {datagram_from_nowhere, "datagrams are not conserved"},
+    {datagram_doubled_in_secret, "datagrams are not conserved"},
+    {bytes_doubled_in_secret, "bytes are not conserved"},
+    {port_of_datagrams_forgotten, "a port's list is not in order"},
+    {port_among_those_of_streams, "a port's list is not in order"},
 };
 
 /* ---- What it was before ------------------------------------------------------------------------ */
@@ -210,7 +303,8 @@ static void keep_all(void)
     keep(rig.net->sockets, places * sizeof *rig.net->sockets);
     keep(rig.net->due.entries, places * TINA__DUE_THINGS * sizeof *rig.net->due.entries);
     keep(rig.net->due.places, places * TINA__DUE_THINGS * sizeof *rig.net->due.places);
-    keep(rig.net->ports, TINA__NET_PORTS * sizeof *rig.net->ports);
+    keep(rig.net->ports, 2 * TINA__NET_PORTS * sizeof *rig.net->ports);
+    keep(rig.net->windows, places * rig.net->window_stride);
     for (uint32_t i = 0; i < NET_SHARDS; i++)
         keep(rig.shards[i].config.memory, api->memory_size(&rig.shards[i].config));
 }

@@ -1,8 +1,9 @@
 /*
  * A made network under random operations and all its faults, against what must be
  * true of streams: what is received is what was sent, in order and without gaps; an
- * end comes behind all of it; what is lost is lost with its connection. After each
- * step the net looks at itself. And its heap, against a list.
+ * end comes behind all of it; what is lost is lost with its connection. Some runs
+ * are over IP, some over Unix sockets; sockets move between shards. After each step
+ * the net looks at itself. And its heap, against a list.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +18,10 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#define RUN_COUNT   40
-#define RUN_STEPS   2500
-#define KNOWN_STORY 0xbae9dfc49fe3d3a8u
+#define RUN_COUNT        40
+#define RUN_STEPS        2500
+#define KNOWN_STORY      0xbae9dfc49fe3d3a8u
+#define KNOWN_STORY_UNIX 0u
 
 static uint64_t seed;
 static tina__prng dice;
@@ -54,6 +56,8 @@ static stream streams[4 * RUN_STEPS];
 static uint32_t stream_count;
 static uint64_t story; /* of everything that was seen */
 static bool has_faults;
+static bool is_unix; /* of the run */
+static unsigned name_count;
 
 static void tell(uint64_t what) { story = tina__mix64(story ^ what); }
 
@@ -79,13 +83,24 @@ static bool is_connected(const end *self) { return self->is_connected; }
 static bool has_request(const end *self) { return self->reader != NULL || self->writer != NULL; }
 static bool may_close(const end *self) { return self->reader == NULL && self->writer == NULL; }
 
-/* ---- Connections: who talks to whom is known by the client's port --------------------------------- */
+/* ---- Connections: who talks to whom is known by the client's port, or name ------------------------ */
 
 typedef struct dialled {
     stream *out, *in; /* the client's */
 } dialled;
 
 static dialled by_port[TINA__NET_PORTS];
+
+/* A name of the net's choice is a number, too. */
+static dialled *dialled_from(const tina_address *client)
+{
+    char digits[8] = {0};
+    if (!is_unix)
+        return &by_port[client->port];
+    assert_int_equal(client->length, 6);
+    memcpy(digits, client->path + 1, 5);
+    return &by_port[strtoul(digits, NULL, 16) % TINA__NET_PORTS];
+}
 
 static stream *new_stream(void)
 {
@@ -101,12 +116,13 @@ static void connected(int fd)
     self->out = new_stream();
     self->in = new_stream();
     self->out->has_sender = true;
-    by_port[net_local(&rig, fd).port] = (dialled){self->out, self->in};
+    tina_address own = net_local(&rig, fd);
+    *dialled_from(&own) = (dialled){self->out, self->in};
 }
 
 static void accepted(uint32_t shard, const net_request *request)
 {
-    const dialled *client = &by_port[request->peer.port];
+    const dialled *client = dialled_from(&request->peer);
     end *self = &ends[request->completion.os_fd];
     assert_false(self->is_open);
     assert_true(tina__net_is_open(rig.net, request->completion.os_fd, shard));
@@ -178,6 +194,7 @@ static void look_at_writer(int fd)
         break;
     case TINA_RESET: break;
     case TINA_SYSTEM_ERROR: assert_true(has_faults && request->completion.os_error == EIO); break;
+    case TINA_NOT_FOUND: assert_true(is_unix); break;
     default:
         assert_true(request->completion.status == TINA_CANCELLED || request->completion.status == TINA_BUSY ||
                     request->completion.status == TINA_REFUSED);
@@ -217,7 +234,8 @@ static void ask_for_late(void)
 static int open_socket(uint32_t shard)
 {
     int fd;
-    if (api->socket_open(rig.shards[shard].backend, TINA_IPV4, TINA_STREAM, &fd, &os_error) != TINA_OK) {
+    int family = is_unix ? TINA_UNIX : TINA_IPV4;
+    if (api->socket_open(rig.shards[shard].backend, family, TINA_STREAM, &fd, &os_error) != TINA_OK) {
         assert_int_equal(os_error, EMFILE);
         return -1;
     }
@@ -226,19 +244,30 @@ static int open_socket(uint32_t shard)
     return fd;
 }
 
+/* Names stay for ever, so there is one for each listener. */
+static tina_address new_address(int fd)
+{
+    char path[16];
+    if (!is_unix) {
+        net_set(&rig, fd, TINA_OPT_REUSEPORT, 1);
+        net_set(&rig, fd, TINA_OPT_REUSEADDR, 1);
+        return net_ipv4(0, 0, 0, 0, (uint16_t)(1 + below(3)));
+    }
+    snprintf(path, sizeof path, "/%u", name_count++);
+    return net_name(path);
+}
+
 static void some_listen(void)
 {
     int fd = open_socket(below(NET_SHARDS));
     if (fd < 0)
         return;
-    net_set(&rig, fd, TINA_OPT_REUSEPORT, 1);
-    net_set(&rig, fd, TINA_OPT_REUSEADDR, 1);
-    tina_address address = net_ipv4(0, 0, 0, 0, (uint16_t)(1 + below(3)));
+    tina_address address = new_address(fd);
     tina_status status = net_bind(&rig, fd, address);
     assert_int_equal(status, TINA_OK);
     assert_int_equal(net_listen(&rig, fd, (int)below(4)), TINA_OK);
     ends[fd].listens = true;
-    ends[fd].address = net_loopback(address.port);
+    ends[fd].address = is_unix ? address : net_loopback(address.port);
 }
 
 static void some_connect(void)
@@ -247,7 +276,10 @@ static void some_connect(void)
     int fd = chance(1, 3) ? any_end(is_idle_fresh) : open_socket(below(NET_SHARDS));
     if (fd < 0)
         return;
-    tina_address to = listener < 0 || chance(1, 20) ? net_loopback(9) : ends[listener].address;
+    tina_address nobody = is_unix ? net_name("/nobody") : net_loopback(9);
+    tina_address to = listener < 0 || chance(1, 20) ? nobody : ends[listener].address;
+    if (is_unix && net_local(&rig, fd).length == 0)
+        assert_int_equal(net_bind(&rig, fd, (tina_address){.family = TINA_UNIX}), TINA_OK);
     ends[fd].writer = net_connect(&rig, ends[fd].shard, fd, to);
 }
 
@@ -320,6 +352,20 @@ static void some_close(void)
     net_close_fd(&rig, ends[fd].shard, fd);
 }
 
+/* Half of the time something happens on the way. */
+static void some_move(void)
+{
+    int fd = any_end(may_close);
+    if (fd < 0)
+        return;
+    api->let_go(rig.shards[ends[fd].shard].backend, fd, 0);
+    assert_true(tina__net_is_moving(rig.net, fd));
+    if (chance(1, 2))
+        net_pass(&rig, 1);
+    ends[fd].shard = below(NET_SHARDS);
+    api->take_over(rig.shards[ends[fd].shard].backend, fd);
+}
+
 static void some_time(void)
 {
     uint64_t next_ns = tina__net_next_ns(rig.net);
@@ -378,7 +424,7 @@ static void step(void)
     static void (*const deeds[])(void) = {
         some_listen,  some_connect, some_connect, some_accept,   some_accept,  some_receive, some_receive,
         some_receive, some_receive, some_send,    some_send,     some_send,    some_send,    some_cancel,
-        some_time,    some_time,    some_close,   some_shutdown, some_abandon,
+        some_time,    some_time,    some_close,   some_shutdown, some_abandon, some_move,    some_move,
     };
     uint32_t which = below(sizeof deeds / sizeof deeds[0]);
     if (chance(1, 100))
@@ -394,8 +440,10 @@ static void step(void)
 /* ---- Runs ------------------------------------------------------------------------------------------- */
 
 /* All that happened, in a word. */
-static uint64_t run(uint64_t its_seed, bool with_faults)
+static uint64_t run(uint64_t its_seed, bool with_faults, bool over_unix)
 {
+    is_unix = over_unix;
+    name_count = 0;
     tina__prng_seed(&dice, its_seed);
     net_open_seeded(&rig, its_seed);
     memset(ends, 0, sizeof ends);
@@ -419,22 +467,25 @@ static void net_any_operations_keep_streams_whole(void **state)
 {
     (void)state;
     for (uint64_t i = 0; i < RUN_COUNT; i++)
-        run(seed + i, i % 4 != 0);
+        run(seed + i, i % 4 != 0, i % 3 == 0);
 }
 
 static void net_same_seed_gives_the_same_story_and_another_another(void **state)
 {
     (void)state;
-    uint64_t first = run(seed, true);
-    assert_true(run(seed, true) == first);
-    assert_true(run(seed + 1, true) != first);
+    for (int i = 0; i < 2; i++) {
+        uint64_t first = run(seed, true, i == 0);
+        assert_true(run(seed, true, i == 0) == first);
+        assert_true(run(seed + 1, true, i == 0) != first);
+    }
 }
 
 /* The same on every machine: a number that was written down. */
 static void net_story_of_a_known_seed_is_known(void **state)
 {
     (void)state;
-    assert_int_equal(run(20260101, true), KNOWN_STORY);
+    assert_int_equal(run(20260101, true, false), KNOWN_STORY);
+    assert_int_equal(run(20260101, true, true), KNOWN_STORY_UNIX);
 }
 
 /* ---- The heap --------------------------------------------------------------------------------------- */

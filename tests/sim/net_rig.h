@@ -28,6 +28,7 @@ typedef struct net_request {
     tina__io_completion completion;
     tina_address peer;
     uint8_t data[NET_BUFFER]; /* what was received */
+    tina_address from;        /* and of a datagram, from whom */
     uint32_t shard;
     bool is_under_way;
 } net_request;
@@ -58,8 +59,10 @@ static inline void net_attach(net_rig *rig, uint32_t shard)
     tina__backend_config config = {
         .op_count = NET_REQUESTS, .fd_count = 64, .buffer_count = NET_BUFFERS, .buffer_size = NET_BUFFER};
     config.buffers = calloc(NET_BUFFERS, NET_BUFFER);
+    config.annexes = calloc(NET_BUFFERS, TINA__ANNEX_SIZE);
     config.memory = calloc(1, api->memory_size(&config));
     assert_non_null(config.buffers);
+    assert_non_null(config.annexes);
     assert_non_null(config.memory);
     rig->shards[shard].config = config;
     rig->shards[shard].backend = tina__net_attach(rig->net, shard, &config);
@@ -107,12 +110,15 @@ static inline void net_close(net_rig *rig)
     tina__net_read_ledger(rig->net, &ledger);
     assert_int_equal(ledger.sockets, 0);
     assert_int_equal(ledger.on_their_way, 0);
-    assert_int_equal(ledger.sent, ledger.received + ledger.lost);
+    assert_int_equal(ledger.sent + ledger.doubled, ledger.received + ledger.lost);
+    assert_int_equal(ledger.datagrams.on_their_way, 0);
+    assert_int_equal(ledger.moving, 0);
     assert_true(tina__net_next_ns(rig->net) == TINA_NONE_NS);
     assert_int_equal(rig->unexpected, 0);
     for (uint32_t i = 0; i < NET_SHARDS; i++) {
         api->close(rig->shards[i].backend);
         free(rig->shards[i].config.buffers);
+        free(rig->shards[i].config.annexes);
         free(rig->shards[i].config.memory);
     }
     tina__net_destroy(rig->net);
@@ -130,13 +136,14 @@ static inline void net_note(net_rig *rig, uint32_t shard, const tina__io_complet
     }
     request->is_under_way = false;
     request->completion = *completion;
-    int peer_error;
-    if (request->request.kind == TINA__IO_ACCEPT && completion->status == TINA_OK &&
-        api->socket_peer(rig->shards[shard].backend, completion->os_fd, &request->peer, &peer_error) != TINA_OK)
-        request->peer.family = 0;
+    /* From the net itself, which knows it even where the client is gone already. */
+    if (request->request.kind == TINA__IO_ACCEPT && completion->status == TINA_OK)
+        tina__net_remote_write(tina__net_at(rig->net, (uint32_t)completion->os_fd), &request->peer);
     if (completion->buffer == TINA__BUFFER_NONE)
         return;
     memcpy(request->data, config->buffers + (size_t)completion->buffer * config->buffer_size, completion->size);
+    if (request->request.kind == TINA__IO_RECEIVE_FROM)
+        memcpy(&request->from, config->annexes + (size_t)completion->buffer * TINA__ANNEX_SIZE, sizeof request->from);
     if (!rig->keeps_buffers)
         api->lend(rig->shards[shard].backend, completion->buffer);
 }
@@ -226,6 +233,32 @@ static inline net_request *net_send(net_rig *rig, uint32_t shard, int fd, const 
     return net_submit(rig, request);
 }
 
+static inline net_request *net_receive_from(net_rig *rig, uint32_t shard, int fd, uint32_t size)
+{
+    net_request *request = net_prepare(rig, shard, TINA__IO_RECEIVE_FROM, fd);
+    request->request.size = size;
+    return net_submit(rig, request);
+}
+
+/* to NULL: where it is connected to. */
+static inline net_request *net_prepare_send_to(net_rig *rig, uint32_t shard, int fd, const tina_address *to,
+                                               const void *data, uint32_t size)
+{
+    net_request *request = net_prepare(rig, shard, TINA__IO_SEND_TO, fd);
+    if (to == NULL)
+        request->request.peer = NULL;
+    else
+        request->peer = *to;
+    request->request.data = data;
+    request->request.size = size;
+    return request;
+}
+
+static inline net_request *net_send_to(net_rig *rig, uint32_t shard, int fd, const tina_address *to, const char *text)
+{
+    return net_submit(rig, net_prepare_send_to(rig, shard, fd, to, text, (uint32_t)strlen(text)));
+}
+
 static inline void net_cancel(net_rig *rig, net_request *request)
 {
     api->cancel(rig->shards[request->shard].backend, &request->request);
@@ -259,12 +292,17 @@ static inline void net_assert_text(const net_request *request, const char *text)
 
 /* ---- Sockets ---- */
 
-static inline int net_socket(net_rig *rig, uint32_t shard, int family)
+static inline int net_socket_of(net_rig *rig, uint32_t shard, int family, int type)
 {
     int fd;
-    assert_int_equal(api->socket_open(rig->shards[shard].backend, family, TINA_STREAM, &fd, &os_error), TINA_OK);
+    assert_int_equal(api->socket_open(rig->shards[shard].backend, family, type, &fd, &os_error), TINA_OK);
     assert_int_equal(os_error, 0);
     return fd;
+}
+
+static inline int net_socket(net_rig *rig, uint32_t shard, int family)
+{
+    return net_socket_of(rig, shard, family, TINA_STREAM);
 }
 
 static inline tina_status net_bind(net_rig *rig, int fd, tina_address address)
@@ -310,6 +348,35 @@ static inline tina_address net_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, 
     return (tina_address){.family = TINA_IPV4, .port = port, .ipv4 = {a, b, c, d}};
 }
 
+/* Of a Unix socket. */
+static inline tina_address net_name(const char *path)
+{
+    tina_address address = {.family = TINA_UNIX, .length = (uint8_t)strlen(path)};
+    memcpy(address.path, path, address.length);
+    return address;
+}
+
+static inline tina_address net_abstract(const char *name)
+{
+    tina_address address = {.family = TINA_UNIX, .length = (uint8_t)(1 + strlen(name))};
+    memcpy(address.path + 1, name, strlen(name));
+    return address;
+}
+
+static inline bool net_is_same(const tina_address *a, const tina_address *b)
+{
+    if (a->family != b->family)
+        return false;
+    if (a->family == TINA_UNIX)
+        return a->length == b->length && memcmp(a->path, b->path, a->length) == 0;
+    return a->port == b->port && memcmp(a->ipv6, b->ipv6, a->family == TINA_IPV4 ? 4 : 16) == 0;
+}
+
+static inline void net_assert_address(tina_address address, tina_address expected)
+{
+    assert_true(net_is_same(&address, &expected));
+}
+
 static inline tina_address net_loopback(uint16_t port) { return net_ipv4(127, 0, 0, 1, port); }
 
 /* Of shard 1, on every address of IPv4. */
@@ -318,6 +385,20 @@ static inline int net_listener(net_rig *rig, int backlog, tina_address *address)
     int fd = net_socket(rig, 1, TINA_IPV4);
     assert_int_equal(net_listen(rig, fd, backlog), TINA_OK);
     *address = net_loopback(net_local(rig, fd).port);
+    return fd;
+}
+
+/* A socket for datagrams, with a port or a name of the net's choice. */
+static inline int net_datagram(net_rig *rig, uint32_t shard, int family, tina_address *address)
+{
+    int fd = net_socket_of(rig, shard, family, TINA_DATAGRAM);
+    tina_address any = {.family = (uint8_t)family};
+    if (family == TINA_IPV4)
+        any = net_loopback(0);
+    if (family == TINA_IPV6)
+        any.ipv6[15] = 1;
+    assert_int_equal(net_bind(rig, fd, any), TINA_OK);
+    *address = net_local(rig, fd);
     return fd;
 }
 

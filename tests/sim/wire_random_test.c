@@ -369,7 +369,7 @@ static void check_places(const tina__shard *shard)
         for (uint32_t k = 0; k < peer->place_pool.fresh; k++) {
             if (peer->places[k].state != TINA__PLACE_FREE) {
                 assert_int_equal(peer->places[k].state, TINA__PLACE_WAITING);
-                assert_true(tina__timer_is_watch(shard, peer->places[k].timer));
+                assert_true(tina__timer_is_watch(shard, peer->places[k].waiter));
             }
         }
     }

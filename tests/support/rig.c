@@ -73,6 +73,8 @@ static void note(rig_actor *me, const tina_message *message, const tina_ctx *ctx
         seen->user = message->io.user;
         if (message->io.data != NULL)
             memcpy(&seen->value, message->io.data, message->io.size < 8 ? message->io.size : 8);
+        if (message->tag == TINA_TAG_FD)
+            seen->value = message->io.peer->family == TINA_IPV4 ? message->io.peer->port : 0;
         return;
     }
     memcpy(&seen->value, message->payload, message->size < 8 ? message->size : 8);
@@ -173,6 +175,43 @@ tina_child *rig_plan_child(rig_plan *plan, size_t shard, uint8_t type, rig_actor
 
 static bool reads(const tina__io_request *request) { return tina__io_reads(request->kind); }
 
+/* Numbers are of whoever opened them: each is another. */
+static struct tina__backend *opener_of(int os_fd)
+{
+    assert_true(os_fd >= FIRST_OS_FD && os_fd < FIRST_OS_FD + RIG_SHARDS_MAX * RIG_OS_FDS_MAX);
+    return &current->backends[(os_fd - FIRST_OS_FD) / RIG_OS_FDS_MAX];
+}
+
+static uint8_t *holder_of(int os_fd) { return &opener_of(os_fd)->os_fds[(os_fd - FIRST_OS_FD) % RIG_OS_FDS_MAX]; }
+
+static void check_os_fd(const struct tina__backend *backend, int os_fd)
+{
+    assert_int_equal(*holder_of(os_fd), RIG_HELD_BY + backend->shard);
+}
+
+static int open_os_fd(struct tina__backend *backend)
+{
+    for (int i = 0; i < RIG_OS_FDS_MAX; i++) {
+        if (backend->os_fds[i] != RIG_CLOSED)
+            continue;
+        backend->os_fds[i] = (uint8_t)(RIG_HELD_BY + backend->shard);
+        backend->shut[i] = 0;
+        backend->os_fd_count++;
+        return FIRST_OS_FD + (int)backend->shard * RIG_OS_FDS_MAX + i;
+    }
+    fail_msg("the rig has no more descriptors");
+    return -1;
+}
+
+/* Once; and what another shard holds, this one doesn't close. */
+static void close_os_fd(struct tina__backend *backend, int os_fd)
+{
+    uint8_t *holder = holder_of(os_fd);
+    assert_true(*holder == RIG_IN_A_MESSAGE || *holder == RIG_HELD_BY + backend->shard);
+    backend->os_fd_count -= *holder != RIG_IN_A_MESSAGE;
+    *holder = RIG_CLOSED;
+}
+
 static rig_request *find_request(struct tina__backend *backend, const tina__io_request *request)
 {
     for (uint32_t i = 0; i < backend->request_count; i++) {
@@ -185,8 +224,7 @@ static rig_request *find_request(struct tina__backend *backend, const tina__io_r
 /* On an open descriptor, and alone in its half. */
 static void check_place(struct tina__backend *backend, const tina__io_request *request)
 {
-    assert_true(request->os_fd >= FIRST_OS_FD && request->os_fd < FIRST_OS_FD + RIG_OS_FDS_MAX);
-    assert_true(backend->os_fds[request->os_fd - FIRST_OS_FD]);
+    check_os_fd(backend, request->os_fd);
     assert_true(request->slot < backend->config.fd_count);
     for (uint32_t i = 0; i < backend->request_count; i++) {
         const tina__io_request *other = backend->requests[i].request;
@@ -276,10 +314,8 @@ static void fake_wake(tina__backend *backend, int wake_fd)
 /* What an accept brought and nobody collected is closed. */
 static void drop_completion(struct tina__backend *backend, const tina__io_completion *completion)
 {
-    if (completion->os_fd < 0)
-        return;
-    backend->os_fds[completion->os_fd - FIRST_OS_FD] = false;
-    backend->os_fd_count--;
+    if (completion->os_fd >= 0)
+        close_os_fd(backend, completion->os_fd);
 }
 
 static void fake_flush(tina__backend *backend, uint64_t wait_ns)
@@ -298,34 +334,12 @@ static bool fake_abandon(tina__backend *backend)
     return true;
 }
 
-static int open_os_fd(struct tina__backend *backend)
-{
-    for (int i = 0; i < RIG_OS_FDS_MAX; i++) {
-        if (!backend->os_fds[i]) {
-            backend->os_fds[i] = true;
-            backend->shut[i] = 0;
-            backend->os_fd_count++;
-            return FIRST_OS_FD + i;
-        }
-    }
-    fail_msg("the rig has no more descriptors");
-    return -1;
-}
-
-static void check_os_fd(const struct tina__backend *backend, int os_fd)
-{
-    assert_true(os_fd >= FIRST_OS_FD && os_fd < FIRST_OS_FD + RIG_OS_FDS_MAX);
-    assert_true(backend->os_fds[os_fd - FIRST_OS_FD]);
-}
-
 static void fake_close_fd(tina__backend *backend, int os_fd, uint32_t slot)
 {
     assert_true(slot < backend->config.fd_count || slot == TINA__SLOT_NONE);
-    check_os_fd(backend, os_fd);
     for (uint32_t i = 0; i < backend->request_count; i++)
         assert_int_not_equal(backend->requests[i].request->os_fd, os_fd);
-    backend->os_fds[os_fd - FIRST_OS_FD] = false;
-    backend->os_fd_count--;
+    close_os_fd(backend, os_fd);
 }
 
 static tina_status fake_socket_open(tina__backend *backend, int family, int type, int *os_fd, int *os_error)
@@ -373,14 +387,19 @@ static tina_status fake_adopt(tina__backend *backend, int os_fd, uint8_t *fd_cla
 
 static void fake_let_go(tina__backend *backend, int os_fd, uint32_t slot)
 {
-    (void)slot;
+    assert_true(slot < backend->config.fd_count);
     check_os_fd(backend, os_fd);
+    for (uint32_t i = 0; i < backend->request_count; i++)
+        assert_int_not_equal(backend->requests[i].request->os_fd, os_fd);
+    *holder_of(os_fd) = RIG_IN_A_MESSAGE;
+    backend->os_fd_count--;
 }
 
 static void fake_take_over(tina__backend *backend, int os_fd)
 {
-    (void)backend;
-    (void)os_fd;
+    assert_int_equal(*holder_of(os_fd), RIG_IN_A_MESSAGE);
+    *holder_of(os_fd) = (uint8_t)(RIG_HELD_BY + backend->shard);
+    backend->os_fd_count++;
 }
 
 static tina_status fake_socket_set(tina__backend *backend, int os_fd, int option, int value, int *os_error)
@@ -405,7 +424,7 @@ static tina_status fake_socket_shutdown(tina__backend *backend, int os_fd, int h
 {
     (void)os_error;
     check_os_fd(backend, os_fd);
-    backend->shut[os_fd - FIRST_OS_FD] |= (uint8_t)half;
+    opener_of(os_fd)->shut[(os_fd - FIRST_OS_FD) % RIG_OS_FDS_MAX] |= (uint8_t)half;
     return backend->socket_status;
 }
 
@@ -745,6 +764,16 @@ void rig_check_sound(const rig_system *rig)
     }
 }
 
+uint32_t rig_count_in_messages(const rig_system *rig)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < rig->shard_count; i++) {
+        for (size_t k = 0; k < RIG_OS_FDS_MAX; k++)
+            count += rig->backends[i].os_fds[k] == RIG_IN_A_MESSAGE;
+    }
+    return count;
+}
+
 void rig_check_ledger(const rig_system *rig)
 {
     tina_stats total = rig_total(rig);
@@ -809,6 +838,7 @@ void rig_end(rig_system *rig)
     assert_true(all_have_ended(rig));
     rig_check_sound(rig);
     rig_check_ledger(rig);
+    assert_int_equal(rig_count_in_messages(rig), 0);
     for (size_t i = 0; i < rig->shard_count; i++) {
         check_nothing_left(rig, i);
         tina__os_release(rig->bases[i], rig->plans[i].total);
@@ -1036,4 +1066,42 @@ void rig_unwatch(rig_system *rig, rig_actor *actor, tina_handle target)
 {
     actor->act.to = target;
     rig_do(rig, actor, act_unwatch);
+}
+
+static tina_effect act_give(rig_actor *me, tina_ctx *ctx)
+{
+    me->act.status = tina_fd_give(ctx, me->act.to, me->act.fd);
+    return tina_receive();
+}
+
+tina_status rig_give(rig_system *rig, rig_actor *actor, tina_handle to, tina_fd fd)
+{
+    actor->act.to = to;
+    actor->act.fd = fd;
+    rig_do(rig, actor, act_give);
+    return actor->act.status;
+}
+
+static tina_effect act_transfer(rig_actor *me, tina_ctx *ctx)
+{
+    tina_transfer transfer;
+    void *data;
+    size_t capacity;
+    me->act.status = tina_transfer_alloc(ctx, &transfer, &data, &capacity);
+    if (me->act.status != TINA_OK)
+        return tina_receive();
+    memset(data, (int)me->act.reason, me->act.size < capacity ? me->act.size : capacity);
+    me->act.status = tina_transfer_send(ctx, me->act.to, transfer, me->act.size);
+    if (me->act.status != TINA_OK)
+        tina_transfer_free(ctx, transfer);
+    return tina_receive();
+}
+
+tina_status rig_transfer(rig_system *rig, rig_actor *actor, tina_handle to, uint8_t byte, size_t size)
+{
+    actor->act.to = to;
+    actor->act.reason = byte;
+    actor->act.size = size;
+    rig_do(rig, actor, act_transfer);
+    return actor->act.status;
 }

@@ -111,6 +111,9 @@ typedef struct rig_request {
     bool is_cancelled; /* its cancel was asked for, and is held back */
 } rig_request;
 
+/* Who has a descriptor of the system's: nobody, a message in a channel, or that shard. */
+typedef enum rig_holder { RIG_CLOSED, RIG_IN_A_MESSAGE, RIG_HELD_BY } rig_holder;
+
 struct tina__backend {
     uint32_t shard;
     tina__backend_config config;
@@ -121,9 +124,9 @@ struct tina__backend {
     uint32_t completion_count;
     uint32_t *lent; /* buffers, the first lent first */
     uint32_t lent_count;
-    bool os_fds[RIG_OS_FDS_MAX];  /* open ones */
-    uint8_t shut[RIG_OS_FDS_MAX]; /* halves that were shut down */
-    uint32_t os_fd_count;
+    uint8_t os_fds[RIG_OS_FDS_MAX]; /* those that it has opened: rig_holder */
+    uint8_t shut[RIG_OS_FDS_MAX];   /* their halves that were shut down */
+    uint32_t os_fd_count;           /* that it holds, whoever has opened them */
     uint32_t wakes;
     bool holds_cancels;        /* a cancel waits for rig_cancel_wins or a completion; otherwise it wins at once */
     tina_status socket_status; /* what synchronous calls say */
@@ -165,6 +168,8 @@ tina_stats rig_stats(const rig_system *rig, size_t shard);
 tina_stats rig_total(const rig_system *rig);
 /* All pools and lists agree with each other. */
 void rig_check_sound(const rig_system *rig);
+/* How many descriptors of the system's lie in channels. */
+uint32_t rig_count_in_messages(const rig_system *rig);
 /* Nothing is in a channel: the ledger balances. */
 void rig_check_ledger(const rig_system *rig);
 
@@ -201,6 +206,10 @@ void rig_io_cancel(rig_system *rig, rig_actor *actor, tina_fd fd, tina_half half
 
 tina_status rig_watch(rig_system *rig, rig_actor *actor, tina_handle target);
 void rig_unwatch(rig_system *rig, rig_actor *actor, tina_handle target);
+
+tina_status rig_give(rig_system *rig, rig_actor *actor, tina_handle to, tina_fd fd);
+/* Begins a transfer whose every byte is that, and sends so many of them. Where it is refused, it is freed. */
+tina_status rig_transfer(rig_system *rig, rig_actor *actor, tina_handle to, uint8_t byte, size_t size);
 
 /* ---- The backend's side of operations. What they complete is collected by the next tick. -------- */
 

@@ -247,6 +247,83 @@ static void ipv6_that_is_wrong_is_refused(void **state)
         refuses(texts[i]);
 }
 
+static void is_unix(const tina_address *address, const char *path, size_t length)
+{
+    assert_int_equal(address->family, TINA_UNIX);
+    assert_int_equal(address->length, length);
+    assert_int_equal(address->port, 0);
+    assert_int_equal(address->scope, 0);
+    assert_memory_equal(address->path, path, length);
+    for (size_t i = length; i < sizeof address->path; i++)
+        assert_int_equal(address->path[i], 0);
+}
+
+static void parses_unix(const char *text, const char *path, size_t length)
+{
+    tina_address address;
+    memset(&address, 0xEE, sizeof address);
+    assert_int_equal(tina_address_parse(text, &address), TINA_OK);
+    is_unix(&address, path, length);
+    formats(&address, text);
+}
+
+static void unix_is_made_parsed_and_formatted(void **state)
+{
+    (void)state;
+    tina_address address = tina_unix("/run/x");
+    is_unix(&address, "/run/x", 6);
+    formats(&address, "unix:/run/x");
+    parses_unix("unix:/run/x", "/run/x", 6);
+    parses_unix("unix:x", "x", 1);
+    parses_unix("unix:a b:80", "a b:80", 6);
+    parses_unix("unix:unix:x", "unix:x", 6);
+}
+
+/* Only in front, and only in text, an @ stands for the zero. */
+static void unix_name_in_the_abstract_namespace_is_parsed_and_formatted(void **state)
+{
+    (void)state;
+    parses_unix("unix:@abstract", "\0abstract", 9);
+    parses_unix("unix:@", "\0", 1);
+    parses_unix("unix:a@b", "a@b", 3);
+    parses_unix("unix:@@", "\0@", 2);
+    tina_address address = tina_unix("@made");
+    is_unix(&address, "@made", 5);
+    address = (tina_address){.family = TINA_UNIX, .length = 4, .path = "\0a\0b"};
+    formats(&address, "unix:@a@b");
+    formats(&(tina_address){.family = TINA_UNIX}, "unix:");
+}
+
+static void unix_as_long_as_an_address_holds_is_taken_and_longer_is_refused(void **state)
+{
+    (void)state;
+    char text[5 + 106] = "unix:";
+    char *path = text + 5;
+    memset(path, 'p', 105);
+    path[104] = '\0';
+    tina_address address = tina_unix(path);
+    is_unix(&address, path, 104);
+    parses_unix(text, path, 104);
+    path[104] = 'p';
+    path[105] = '\0';
+    address = tina_unix(path);
+    assert_int_equal(address.family, 0);
+    refuses(text);
+}
+
+static void unix_that_is_wrong_is_refused(void **state)
+{
+    (void)state;
+    refuses("unix:");
+    refuses("unix");
+    refuses("Unix:/run/x");
+    refuses(" unix:/run/x");
+    refuses("/run/x");
+    refuses("@abstract");
+    assert_int_equal(tina_unix("").family, 0);
+    assert_int_equal(tina_unix(NULL).family, 0);
+}
+
 static void parse_of_null_is_refused(void **state)
 {
     (void)state;
@@ -310,6 +387,10 @@ int main(void)
         cmocka_unit_test(ipv6_in_other_forms_is_parsed),
         cmocka_unit_test(ipv6_scope_is_kept),
         cmocka_unit_test(ipv6_that_is_wrong_is_refused),
+        cmocka_unit_test(unix_is_made_parsed_and_formatted),
+        cmocka_unit_test(unix_name_in_the_abstract_namespace_is_parsed_and_formatted),
+        cmocka_unit_test(unix_as_long_as_an_address_holds_is_taken_and_longer_is_refused),
+        cmocka_unit_test(unix_that_is_wrong_is_refused),
         cmocka_unit_test(parse_of_null_is_refused),
         cmocka_unit_test(format_into_too_little_room_cuts_and_says_the_length),
         cmocka_unit_test(format_of_no_address_is_empty),

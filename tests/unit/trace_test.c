@@ -294,8 +294,8 @@ static void event_format_of_unknown_numbers_writes_them(void **state)
     expect("tick 17: worker/3: event 0, tag 0x1, detail 2, value 0x3", TINA__EVENT_NONE, worker, 1, 2, 3);
     expect("tick 17: the shard: event 20, tag 0x1, detail 2, value 0x3", TINA__EVENT_COUNT, nobody, 1, 2, 3);
     expect("tick 17: the shard: event 255, tag 0x1, detail 2, value 0x3", (tina__event_kind)255, nobody, 1, 2, 3);
-    expect("tick 17: worker/3 handles tag 0x9", TINA__EVENT_DISPATCH, worker, 0x9, 0, 0);
-    expect("tick 17: worker/3 handles tag 0x1f: status 18446744073709551615", TINA__EVENT_DISPATCH, worker, 0x1F, 0,
+    expect("tick 17: worker/3 handles tag 0xa", TINA__EVENT_DISPATCH, worker, 0xa, 0, 0);
+    expect("tick 17: worker/3 handles TINA_IO_UNLINK: status 18446744073709551615", TINA__EVENT_DISPATCH, worker, 0x1F, 0,
            UINT64_MAX);
     expect("tick 17: worker/3 handles tag 0xffff (65535 bytes)", TINA__EVENT_DISPATCH, worker, 0xFFFF, 0xFFFF, 0);
     expect("tick 17: worker/3 can't send tag 0x0 to nobody: status 23", TINA__EVENT_REFUSED, worker, 0, 23, 0);
@@ -360,8 +360,20 @@ static void tag_format_names_the_runtimes_tags(void **state)
         {TINA_IO_SEND, "TINA_IO_SEND"},
         {TINA_IO_RECV, "TINA_IO_RECV"},
         {TINA_IO_CLOSE, "TINA_IO_CLOSE"},
+        {TINA_TAG_FD, "TINA_TAG_FD"},
+        {TINA_IO_READ, "TINA_IO_READ"},
+        {TINA_IO_WRITE, "TINA_IO_WRITE"},
+        {TINA_IO_SENDTO, "TINA_IO_SENDTO"},
+        {TINA_IO_RECVFROM, "TINA_IO_RECVFROM"},
+        {TINA_IO_SENDFILE, "TINA_IO_SENDFILE"},
+        {TINA_IO_OPEN, "TINA_IO_OPEN"},
+        {TINA_IO_SYNC, "TINA_IO_SYNC"},
+        {TINA_IO_STAT, "TINA_IO_STAT"},
+        {TINA_IO_TRUNCATE, "TINA_IO_TRUNCATE"},
+        {TINA_IO_RENAME, "TINA_IO_RENAME"},
+        {TINA_IO_UNLINK, "TINA_IO_UNLINK"},
         {0, "tag 0x0"},
-        {TINA_IO_CLOSE + 1, "tag 0x19"},
+        {TINA_TAG_FD + 1, "tag 0xa"},
         {TINA_TAG_USER, "tag 0x100"},
         {UINT16_MAX, "tag 0xffff"},
     };

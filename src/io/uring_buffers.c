@@ -1,0 +1,94 @@
+/* A place of the ring is in use until its completion was collected: completions need not come in the order of the places. */
+#define _GNU_SOURCE 1
+#include "io/uring_inside.h"
+
+#include "os/os.h"
+
+static uint32_t count_places(const tina__backend_config *config)
+{
+    return tina__power_of_two_up(tina__min_u32(config->buffer_count, TINA__URING_PLACES_MAX));
+}
+
+static uint32_t count_spare(const tina__backend_config *config)
+{
+    return config->buffer_count > TINA__URING_PLACES_MAX ? config->buffer_count - TINA__URING_PLACES_MAX : 0;
+}
+
+size_t tina__uring_places_size(const tina__backend_config *config)
+{
+    size_t by_place = count_places(config) * (sizeof(uint32_t) + sizeof(uint16_t));
+    return by_place + count_spare(config) * sizeof(uint32_t);
+}
+
+size_t tina__uring_buffer_ring_size(const tina__backend_config *config)
+{
+    return tina__align_up(count_places(config) * sizeof(struct io_uring_buf), tina__os_page_size());
+}
+
+void tina__uring_carve_places(tina__backend *backend, const tina__backend_config *config, void *tables, void *buffer_ring)
+{
+    uint32_t place_count = count_places(config);
+    backend->buffer_of = tables;
+    backend->spare = backend->buffer_of + place_count;
+    backend->free_places = (uint16_t *)(void *)(backend->spare + count_spare(config));
+    backend->buffer_mask = io_uring_buf_ring_mask(place_count);
+    backend->buffer_ring = buffer_ring;
+}
+
+void tina__uring_forget_buffers(tina__backend *backend)
+{
+    backend->lent_count = 0;
+    backend->spare_count = 0;
+    backend->free_place_count = 0;
+    for (int place = backend->buffer_mask; place >= 0; place--)
+        backend->free_places[backend->free_place_count++] = (uint16_t)place;
+}
+
+int tina__uring_register_buffers(tina__backend *backend)
+{
+    io_uring_buf_ring_init(backend->buffer_ring);
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uintptr_t)backend->buffer_ring,
+        .ring_entries = (unsigned)backend->buffer_mask + 1,
+        .bgid = TINA__URING_BUFFER_GROUP,
+    };
+    return io_uring_register_buf_ring(&backend->ring, &registration, 0);
+}
+
+static void put_in_ring(tina__backend *backend, uint32_t buffer)
+{
+    uint16_t place = backend->free_places[--backend->free_place_count];
+    backend->buffer_of[place] = buffer;
+    io_uring_buf_ring_add(backend->buffer_ring, backend->buffers + (size_t)buffer * backend->buffer_size,
+                          backend->buffer_size, place, backend->buffer_mask, 0);
+    io_uring_buf_ring_advance(backend->buffer_ring, 1);
+}
+
+void tina__uring_lend(tina__backend *backend, uint32_t buffer)
+{
+    tina__assert(buffer < backend->buffer_count);
+    tina__assert(backend->lent_count < backend->buffer_count);
+    backend->lent_count++;
+    if (backend->free_place_count != 0)
+        put_in_ring(backend, buffer);
+    else
+        backend->spare[backend->spare_count++] = buffer;
+    tina__io_request *waiter = tina__requests_pop(&backend->wants_buffer);
+    if (waiter != NULL)
+        tina__uring_queue(backend, waiter);
+}
+
+uint32_t tina__uring_take_buffer(tina__backend *backend, const struct io_uring_cqe *result)
+{
+    if ((result->flags & IORING_CQE_F_BUFFER) == 0)
+        return TINA__BUFFER_NONE;
+    uint32_t place = result->flags >> IORING_CQE_BUFFER_SHIFT;
+    tina__assert(place <= (uint32_t)backend->buffer_mask);
+    tina__assert(backend->lent_count != 0);
+    uint32_t buffer = backend->buffer_of[place];
+    backend->free_places[backend->free_place_count++] = (uint16_t)place;
+    backend->lent_count--;
+    if (backend->spare_count != 0)
+        put_in_ring(backend, backend->spare[--backend->spare_count]);
+    return buffer;
+}

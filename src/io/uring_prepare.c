@@ -1,0 +1,300 @@
+/* Requests into entries of the submission ring; cancels, too, and what is waited for. */
+#define _GNU_SOURCE 1
+#include "io/uring_inside.h"
+
+#include "io/uring_new.h"
+#include "os/file_posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FULL_WAIT_NS 1000000 /* until a Unix socket that was full is tried again */
+
+/* ---- Entries, by kind ---- */
+
+static void prepare_receive(const tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    io_uring_prep_recv(entry, request->os_fd, NULL, tina__uring_room(backend, request), 0);
+    tina__uring_select_buffer(entry);
+    if (backend->lent_count == 0) /* otherwise it would fail for want of a buffer although there may be no data */
+        entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+/* A file is read and written where the request says, a pipe where it stands. */
+static uint64_t place_in_file(const tina__io_request *request)
+{
+    return request->fd_class == TINA__FD_FILE ? request->offset : UINT64_MAX;
+}
+
+static void prepare_read(const tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    io_uring_prep_read(entry, request->os_fd, NULL, tina__uring_room(backend, request), place_in_file(request));
+    tina__uring_select_buffer(entry);
+}
+
+static void prepare_send(const tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    bool goes_on = (backend->tier & TINA__URING_WAIT_ALL) != 0;
+    int how = request->no_wait ? MSG_DONTWAIT : goes_on ? MSG_WAITALL : 0;
+    io_uring_prep_send(entry, request->os_fd, request->data, request->size, MSG_NOSIGNAL | how);
+}
+
+static bool needs_header(const tina__backend *backend, const tina__io_request *request)
+{
+    bool is_addressed = request->kind == TINA__IO_SEND_TO && request->peer != NULL;
+    return is_addressed && (backend->tier & TINA__URING_SEND_ADDR) == 0;
+}
+
+/* It does not wait in the kernel: one that tries a datagram again may send it without the bytes that it had copied before. */
+static void prepare_send_to(tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    tina__sock_address *host = request->backend_memory;
+    if (needs_header(backend, request)) {
+        backend->send_part = (struct iovec){(void *)(uintptr_t)request->data, request->size};
+        backend->send_header = (struct msghdr){
+            .msg_name = &host->any, .msg_namelen = host->length, .msg_iov = &backend->send_part, .msg_iovlen = 1};
+        io_uring_prep_sendmsg(entry, request->os_fd, &backend->send_header, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return;
+    }
+    io_uring_prep_send(entry, request->os_fd, request->data, request->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (request->peer != NULL) {
+        entry->addr2 = (uintptr_t)&host->any;
+        entry->addr_len = (uint16_t)host->length;
+    }
+}
+
+static void prepare_stat(struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    struct statx *about = (struct statx *)(uintptr_t)request->data;
+    TINA_STATIC_ASSERT(sizeof *about <= 256, "fits into what a request has for it");
+    io_uring_prep_statx(entry, request->os_fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, about);
+}
+
+static void prepare_rename(struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    const char *path = request->data;
+    io_uring_prep_renameat(entry, AT_FDCWD, path, AT_FDCWD, path + request->size, 0);
+}
+
+/* No poll tells that a Unix socket which others have filled has room again: it is tried again after a while. */
+static bool can_poll(const tina__io_request *request)
+{
+    const tina__sock_address *host = request->backend_memory;
+    bool is_addressed = request->kind == TINA__IO_SEND_TO && request->peer != NULL;
+    return !is_addressed || host->any.sa_family != AF_UNIX;
+}
+
+static void prepare_poll(struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    static struct __kernel_timespec again = {.tv_nsec = FULL_WAIT_NS};
+    if (can_poll(request))
+        io_uring_prep_poll_add(entry, request->os_fd, tina__io_reads(request->kind) ? POLLIN : POLLOUT);
+    else
+        io_uring_prep_timeout(entry, &again, 0, 0);
+}
+
+static void prepare(tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    const tina__sock_address *host = request->backend_memory;
+    int fd = request->os_fd;
+    switch ((tina__io_kind)request->kind) {
+    case TINA__IO_ACCEPT: io_uring_prep_accept(entry, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); break;
+    case TINA__IO_RECEIVE: prepare_receive(backend, entry, request); break;
+    case TINA__IO_RECEIVE_FROM: tina__uring_datagram_prepare(backend, entry, request); break;
+    case TINA__IO_READ: prepare_read(backend, entry, request); break;
+    case TINA__IO_STAT: prepare_stat(entry, request); break;
+    case TINA__IO_CONNECT: io_uring_prep_connect(entry, fd, &host->any, host->length); break;
+    case TINA__IO_SEND: prepare_send(backend, entry, request); break;
+    case TINA__IO_SEND_TO: prepare_send_to(backend, entry, request); break;
+    case TINA__IO_SENDFILE: tina__uring_sendfile_prepare(backend, entry, request); break;
+    case TINA__IO_WRITE: io_uring_prep_write(entry, fd, request->data, request->size, place_in_file(request)); break;
+    case TINA__IO_SYNC: io_uring_prep_fsync(entry, fd, 0); break;
+    case TINA__IO_TRUNCATE: io_uring_prep_rw(TINA__URING_OP_FTRUNCATE, entry, fd, NULL, 0, request->offset); break;
+    case TINA__IO_OPEN:
+        io_uring_prep_openat(entry, AT_FDCWD, request->data, tina__file_open_flags(request->flags), request->mode);
+        break;
+    case TINA__IO_RENAME: prepare_rename(entry, request); break;
+    case TINA__IO_UNLINK: io_uring_prep_unlinkat(entry, AT_FDCWD, request->data, 0); break;
+    }
+}
+
+/* An entry for the request, which is known to be in the ring before more of the request is read. */
+static struct io_uring_sqe *claim_entry(tina__backend *backend, const tina__io_request *request)
+{
+    tina__uring_submission *place = tina__uring_place(backend, request);
+    uint64_t word = tina__uring_word(request, tina__uring_is(request, TINA__URING_POLLS));
+    tina__assert(place->request == request);
+    tina__assert(place->word == 0);
+    struct io_uring_sqe *entry = io_uring_get_sqe(&backend->ring);
+    io_uring_sqe_set_data64(entry, word);
+    place->word = word;
+    atomic_signal_fence(memory_order_seq_cst); /* with abandon, after a fault in what follows */
+    return entry;
+}
+
+/* ---- Before they get one ---- */
+
+static void finish(tina__backend *backend, tina__io_request *request, tina_status status, int os_error)
+{
+    tina__uring_place(backend, request)->request = NULL;
+    tina__requests_finish(&backend->done, request, tina__completion_make(request, status, os_error));
+}
+
+/* Into the host's form, once: where it lies may be where the host's form is to be. False: it is no address. */
+static bool encode_peer(tina__io_request *request)
+{
+    bool has_peer = request->kind == TINA__IO_CONNECT || (request->kind == TINA__IO_SEND_TO && request->peer != NULL);
+    if (!has_peer || tina__uring_is(request, TINA__URING_ENCODED))
+        return true;
+    tina_address peer = *request->peer;
+    tina__uring_set(request, TINA__URING_ENCODED, true);
+    return tina__sock_encode(&peer, request->backend_memory);
+}
+
+/* The kernel would take the largest offset for where the file stands. */
+static bool is_far(const tina__io_request *request)
+{
+    bool has_offset = request->kind == TINA__IO_READ || request->kind == TINA__IO_WRITE;
+    return has_offset && request->fd_class == TINA__FD_FILE && request->offset > INT64_MAX;
+}
+
+/* What has no operation here is done at once. False: it has one. */
+static bool do_at_once(tina__backend *backend, tina__io_request *request)
+{
+    if (request->kind != TINA__IO_TRUNCATE || (backend->tier & TINA__URING_FTRUNCATE) != 0)
+        return false;
+    int os_error = ftruncate(request->os_fd, (off_t)request->offset) == 0 ? 0 : errno;
+    finish(backend, request, os_error == 0 ? TINA_OK : tina__sock_status(os_error), os_error);
+    return true;
+}
+
+/* A read takes its buffer at once, data or not. While there is none it is polled, as a receive is. */
+static void poll_pipe(const tina__backend *backend, tina__io_request *request)
+{
+    bool is_pipe = request->fd_class == TINA__FD_PIPE;
+    if (is_pipe && backend->lent_count == 0 && !tina__uring_is(request, TINA__URING_POLLED))
+        tina__uring_set(request, TINA__URING_POLLS, true);
+}
+
+/* False: it is over, or waits for something of ours. */
+static bool is_ready(tina__backend *backend, tina__io_request *request)
+{
+    if (tina__uring_is(request, TINA__URING_CANCELLED)) {
+        finish(backend, request, TINA_CANCELLED, 0);
+        return false;
+    }
+    if (!encode_peer(request)) {
+        finish(backend, request, TINA_INVALID, 0);
+        return false;
+    }
+    if (is_far(request)) {
+        finish(backend, request, TINA_SYSTEM_ERROR, EINVAL);
+        return false;
+    }
+    if (request->kind == TINA__IO_RECEIVE_FROM)
+        return tina__uring_datagram_begin(backend, request);
+    if (request->kind == TINA__IO_SENDFILE && !tina__uring_is(request, TINA__URING_POLLS))
+        return tina__uring_sendfile_begin(backend, request);
+    if (request->kind == TINA__IO_READ)
+        poll_pipe(backend, request);
+    return !do_at_once(backend, request);
+}
+
+/* ---- Handing over ---- */
+
+/* The two of a pair go over together or not at all: a chain does not reach over two submissions. */
+bool tina__uring_watch_wake(tina__backend *backend)
+{
+    if (backend->is_wake_watched)
+        return true;
+    if (!tina__uring_has_room(&backend->ring, 2))
+        return false;
+    struct io_uring_sqe *poll_entry = io_uring_get_sqe(&backend->ring);
+    io_uring_prep_poll_add(poll_entry, backend->wake_fd, POLLIN);
+    poll_entry->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(poll_entry, TINA__URING_OWN_WAKE_POLL);
+    struct io_uring_sqe *read_entry = io_uring_get_sqe(&backend->ring);
+    io_uring_prep_read(read_entry, backend->wake_fd, &backend->wake_value, sizeof backend->wake_value, 0);
+    io_uring_sqe_set_data64(read_entry, TINA__URING_OWN_WAKE);
+    backend->is_wake_watched = true;
+    return true;
+}
+
+void tina__uring_prepare_cancel(struct io_uring_sqe *entry, uint64_t word)
+{
+    io_uring_prep_cancel64(entry, word, 0);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(entry, TINA__URING_OWN_CANCEL);
+}
+
+static bool hand_over_cancels(tina__backend *backend)
+{
+    while (backend->cancel_count != 0) {
+        if (!tina__uring_has_room(&backend->ring, 1))
+            return false;
+        tina__uring_prepare_cancel(io_uring_get_sqe(&backend->ring), backend->cancels[--backend->cancel_count]);
+    }
+    return true;
+}
+
+/* Those of them whose end was asked for go to the queue. */
+static void sweep(tina__backend *backend, tina__request_list *waiters)
+{
+    tina__request_list all = *waiters;
+    waiters->first = NULL;
+    for (tina__io_request *request; (request = tina__requests_pop(&all)) != NULL;) {
+        if (tina__uring_is(request, TINA__URING_CANCELLED))
+            tina__uring_queue(backend, request);
+        else
+            tina__requests_push(waiters, request);
+    }
+}
+
+static void end_cancelled_waiters(tina__backend *backend)
+{
+    if (!backend->has_cancelled_waiter)
+        return;
+    backend->has_cancelled_waiter = false;
+    sweep(backend, &backend->wants_pipe);
+    sweep(backend, &backend->wants_buffer);
+}
+
+/* There is one header for all: whose entry names it, goes over before the next may change it. */
+static bool can_go(tina__backend *backend, const tina__io_request *request)
+{
+    struct io_uring *ring = &backend->ring;
+    if (needs_header(backend, request) && io_uring_sq_ready(ring) != 0) {
+        io_uring_submit(ring);
+        if (io_uring_sq_ready(ring) != 0)
+            return false;
+    }
+    return tina__uring_has_room(ring, 1);
+}
+
+static bool hand_over_requests(tina__backend *backend)
+{
+    while (backend->queue.first != NULL) {
+        if (!can_go(backend, backend->queue.first))
+            return false;
+        tina__io_request *request = tina__requests_pop(&backend->queue);
+        if (!is_ready(backend, request))
+            continue;
+        struct io_uring_sqe *entry = claim_entry(backend, request);
+        if (tina__uring_is(request, TINA__URING_POLLS))
+            prepare_poll(entry, request);
+        else
+            prepare(backend, entry, request);
+        tina__uring_put_in(request, TINA__URING_UNDER_WAY);
+    }
+    return true;
+}
+
+bool tina__uring_hand_over(tina__backend *backend)
+{
+    end_cancelled_waiters(backend);
+    return hand_over_cancels(backend) && hand_over_requests(backend);
+}
