@@ -38,10 +38,11 @@ enum {
 };
 _Static_assert((int)HTTP_PATH_MAX <= (int)BUFFER_SIZE, "a path that is opened fits into a buffer");
 
-#define PAUSE_NS   (SECOND_NS / 100) /* until there may be a descriptor again */
-#define LOOK_NS    (SECOND_NS / 100) /* how long a look at the shards' loads is good for */
-#define LINGER_NS  (2 * SECOND_NS)   /* for the peer to see the end before what it still sends resets the connection */
-#define REFUSAL_NS SECOND_NS         /* for a 503 to be sent */
+#define PAUSE_NS   (SECOND_NS / 100)  /* until there may be a descriptor again */
+#define RETRY_NS   (SECOND_NS / 1000) /* until there may be room in a channel again */
+#define LOOK_NS    (SECOND_NS / 100)  /* how long a look at the shards' loads is good for */
+#define LINGER_NS  (2 * SECOND_NS)    /* for the peer to see the end before what it still sends resets the connection */
+#define REFUSAL_NS SECOND_NS          /* for a 503 to be sent */
 
 typedef struct file_settings {
     tina_address address;
@@ -387,15 +388,16 @@ static tina_effect desk_handle(void *self, const tina_message *message, tina_ctx
 
 typedef struct listener {
     tina_fd fd;
+    tina_fd waiting; /* accepted, for a shard whose channel or mailbox was full; none: there is none */
     uint64_t looked_ns;
     uint32_t loads[TINA_SHARDS_MAX]; /* descriptors of each, and what was given to it since; TINA_NONE: it is down */
     bool is_accepting;
     bool is_ending;
 } listener;
 
-static tina_effect accept_later(tina_ctx *ctx)
+static tina_effect pause_for(uint64_t delay_ns, tina_ctx *ctx)
 {
-    if (tina_timer_start(ctx, PAUSE_NS, TINA_TAG_TIMER, NULL) != TINA_OK)
+    if (tina_timer_start(ctx, delay_ns, TINA_TAG_TIMER, NULL) != TINA_OK)
         return tina_crash(1);
     return tina_receive();
 }
@@ -407,7 +409,7 @@ static tina_effect accept_next(listener *me, tina_ctx *ctx)
         return tina_done();
     tina_op accept = {.kind = TINA_IO_ACCEPT, .fd = me->fd};
     me->is_accepting = tina_io_start(ctx, &accept) == TINA_OK;
-    return me->is_accepting ? tina_receive() : accept_later(ctx);
+    return me->is_accepting ? tina_receive() : pause_for(PAUSE_NS, ctx);
 }
 
 static tina_status open_socket(listener *me, tina_address *address, tina_ctx *ctx)
@@ -468,14 +470,25 @@ static uint8_t least_loaded(const listener *me, const tina_ctx *ctx)
     return least;
 }
 
-static void give_away(listener *me, tina_fd fd, tina_ctx *ctx)
+/* Where a burst is too much for a channel, the next ones wait in the kernel until this one is given. */
+static tina_effect give_away(listener *me, tina_fd fd, tina_ctx *ctx)
 {
     look_around(me, ctx);
     uint8_t shard = least_loaded(me, ctx);
-    if (tina_fd_give(ctx, tina_named(shard, NAME_DESK), fd) != TINA_OK)
-        turn_away(fd, ctx);
-    else if (me->loads[shard] != TINA_NONE)
-        me->loads[shard]++;
+    switch (tina_fd_give(ctx, tina_named(shard, NAME_DESK), fd)) {
+    case TINA_OK: me->loads[shard] += me->loads[shard] != TINA_NONE; return accept_next(me, ctx);
+    case TINA_CHANNEL_FULL:
+    case TINA_MAILBOX_FULL:
+    case TINA_POOL_EXHAUSTED: me->waiting = fd; return pause_for(RETRY_NS, ctx);
+    default: turn_away(fd, ctx); return accept_next(me, ctx);
+    }
+}
+
+static tina_effect go_on(listener *me, tina_ctx *ctx)
+{
+    tina_fd fd = me->waiting;
+    me->waiting = (tina_fd){0};
+    return tina_fd_is_none(fd) || me->is_ending ? accept_next(me, ctx) : give_away(me, fd, ctx);
 }
 
 static tina_effect accepted(listener *me, const tina_message *message, tina_ctx *ctx)
@@ -484,9 +497,9 @@ static tina_effect accepted(listener *me, const tina_message *message, tina_ctx 
     if (me->is_ending)
         return tina_done();
     switch (message->io.status) {
-    case TINA_OK: give_away(me, message->io.fd, ctx); return accept_next(me, ctx);
+    case TINA_OK: return give_away(me, message->io.fd, ctx);
     case TINA_RESET: return accept_next(me, ctx); /* it left before its turn came */
-    default: return accept_later(ctx);
+    default: return pause_for(PAUSE_NS, ctx);
     }
 }
 
@@ -513,7 +526,7 @@ static tina_effect listener_handle(void *self, const tina_message *message, tina
     listener *me = self;
     switch (message->tag) {
     case TINA_IO_ACCEPT: return accepted(me, message, ctx);
-    case TINA_TAG_TIMER: return accept_next(me, ctx);
+    case TINA_TAG_TIMER: return go_on(me, ctx);
     case TINA_TAG_FD: return given_back(message, ctx);
     case TINA_IO_SEND: turned_away(message, ctx); return tina_receive();
     case TINA_TAG_SHUTDOWN: return listener_finish(me, ctx);

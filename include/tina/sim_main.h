@@ -10,7 +10,7 @@
  *                       64-bit FNV-1a is the seed; default: 1
  *   --seeds N           run N seeds, from --seed on, spread over the cores; ends at the tenth that fails
  *   --jobs N            processes at once; default: one per core that this one may use
- *   --swarm             draw every fault rate and every limit that make left open from the seed
+ *   --swarm             draw every fault rate, but disk_bit_rot, and every limit that make left open from the seed
  *   --ticks N           rounds of each run, instead of make's
  *   --faults FILE       fault rates and limits, as --shrink writes them, instead of make's and the swarm's; what the
  *                       file does not name is off, or a limit of make's; none: no faults at all

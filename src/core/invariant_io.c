@@ -304,6 +304,8 @@ static void see_given(const tina__shard *shard, const tina__descriptor *descript
 {
     seen->given++;
     expect(seen, descriptor->os_fd != ~descriptor->os_fd_check, "a descriptor that was given names none of the system's");
+    expect(seen, descriptor->owner[TINA__READ] == TINA__NONE && descriptor->owner[TINA__WRITE] == TINA__NONE,
+           "a descriptor that was given is nobody's here");
     if (!expect(seen,
                 descriptor->to_shard < shard->shared->shard_count &&
                     descriptor->place < shard->p.peers[descriptor->to_shard].place_pool.fresh,

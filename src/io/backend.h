@@ -193,9 +193,9 @@ typedef struct tina__backend_api {
      * When it returns true, nothing is under way: no completion will come of what
      * was submitted, and the kernel touches neither requests nor buffers any more.
      * Completions that were not collected are dropped, and the descriptors that
-     * accepts brought with them closed. No buffer is lent, and no end was asked
-     * for. Descriptors stay open, for close_fd, and are not watched. A wake is not
-     * lost: the next flush that may wait does not. Asks for no memory.
+     * accepts and opens brought with them closed. No buffer is lent, and no end was
+     * asked for. Descriptors stay open, for close_fd, and are not watched. A wake is
+     * not lost: the next flush that may wait does not. Asks for no memory.
      *
      * False: the kernel did not let go within about a second. Then only close may
      * follow, and the memory has to stay where it is.

@@ -10,7 +10,13 @@
  * theirs, one at a time; so a request has at most one entry with the kernel.
  *
  * Receives and reads take their buffer from a ring of provided ones when there is
- * data.
+ * data. They, and accepts, are asked for one at a time: of a multishot one the
+ * kernel hands over all that has come before it can be told to stop, a whole
+ * backlog or a buffer for each byte, whether or not anybody asks for it, and what
+ * nobody has asked for would have to follow a descriptor that is given away.
+ * Descriptors are not registered with the ring: an echo costs the same (a median of
+ * 1.00 over 28 pairs of runs), and a registered socket would stay open after its
+ * close until it is taken out.
  *
  * The kernel's user data is a word: the request's token, with its kind in place of
  * the shard, and whether it is a poll. One with a zero low half is of no request:

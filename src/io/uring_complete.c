@@ -31,6 +31,14 @@ static void fill_in(const tina__io_request *request, uint32_t size, uint32_t buf
     completion->size = size;
 }
 
+/* Nothing at all would be asked for again and again. */
+static void write_in(const tina__io_request *request, uint32_t size, tina__io_completion *completion)
+{
+    completion->size = size;
+    if (size == 0 && request->size != 0)
+        *completion = tina__completion_make(request, TINA_SYSTEM_ERROR, EIO);
+}
+
 static void stat_in(const tina__io_request *request, tina__io_completion *completion)
 {
     const struct statx *about = request->data;
@@ -56,8 +64,8 @@ static tina__io_completion success(const tina__io_request *request, int result, 
     case TINA__IO_READ: fill_in(request, (uint32_t)result, buffer, &completion); break;
     case TINA__IO_STAT: stat_in(request, &completion); break;
     case TINA__IO_SEND:
-    case TINA__IO_SEND_TO:
-    case TINA__IO_WRITE: completion.size = (uint32_t)result; break;
+    case TINA__IO_SEND_TO: completion.size = (uint32_t)result; break;
+    case TINA__IO_WRITE: write_in(request, (uint32_t)result, &completion); break;
     default: break;
     }
     return completion;

@@ -4,7 +4,7 @@
  * Of IP sockets by one RECVMSG, whose header and name lie in the request's
  * backend_memory. The name of a Unix socket is too long for that: there it is
  * waited for a datagram, then the name is looked at without taking it, and then
- * the bytes are received.
+ * the bytes are received, which costs a fifth more.
  *
  * The kernel keeps the buffer for itself where there was a datagram without bytes.
  * Then the request reads one byte from a file of ours, only for the buffer that

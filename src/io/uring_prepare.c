@@ -90,11 +90,11 @@ static bool can_poll(const tina__io_request *request)
 
 static void prepare_poll(struct io_uring_sqe *entry, const tina__io_request *request)
 {
-    static struct __kernel_timespec again = {.tv_nsec = FULL_WAIT_NS};
+    static const struct __kernel_timespec again = {.tv_nsec = FULL_WAIT_NS};
     if (can_poll(request))
         io_uring_prep_poll_add(entry, request->os_fd, tina__io_reads(request->kind) ? POLLIN : POLLOUT);
     else
-        io_uring_prep_timeout(entry, &again, 0, 0);
+        io_uring_prep_timeout(entry, (struct __kernel_timespec *)(uintptr_t)&again, 0, 0);
 }
 
 static void prepare(tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)

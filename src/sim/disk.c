@@ -110,15 +110,22 @@ void tina__disk_destroy(tina__disk *disk)
 
 /* ---- Opening ------------------------------------------------------------------------------- */
 
-/* 0: *node has that name. ENOENT: nothing has, *node is NONE, and it could be made. */
+/* 0: *node has that name. ENOENT: nothing has, *node is NONE, and it could be made. EISDIR: a directory has. */
 static int look_up(const tina__disk *disk, const char *path, char name[TINA__DISK_PATH_MAX], uint32_t *node)
 {
-    int error = tina__disk_normalize(path, name);
+    int form = tina__disk_normalize(path, name);
     *node = TINA__NONE;
-    if (error != 0)
-        return error;
-    *node = tina__disk_find(disk, name);
-    return *node == TINA__NONE ? tina__disk_why_not_there(disk, name) : 0;
+    if (form != 0 && form != EISDIR)
+        return form;
+    uint32_t found = tina__disk_find(disk, name);
+    if (found == TINA__NONE) {
+        int why = tina__disk_why_not_there(disk, name);
+        return why == ENOENT && form == EISDIR ? EISDIR : why;
+    }
+    if (form == EISDIR)
+        return ENOTDIR;
+    *node = found;
+    return 0;
 }
 
 static int create(tina__disk *disk, const char *name, uint8_t kind, uint32_t *node)
@@ -142,6 +149,18 @@ static int open_existing(tina__disk *disk, uint32_t node, uint32_t flags)
     return 0;
 }
 
+static int open_directory(tina__disk *disk, uint32_t flags, uint32_t *node)
+{
+    if ((flags & TINA_OPEN_EXCLUSIVE) != 0)
+        return EEXIST;
+    if ((flags & (TINA_OPEN_WRITE | TINA_OPEN_CREATE | TINA_OPEN_TRUNCATE)) != 0)
+        return EISDIR;
+    *node = tina__disk_find_directory(disk);
+    if (*node == TINA__NONE)
+        *node = tina__disk_node_make(disk, "", TINA__DISK_DIRECTORY);
+    return *node == TINA__NONE ? ENFILE : 0;
+}
+
 int tina__disk_open(tina__disk *disk, const char *path, uint32_t flags, tina__disk_file *file)
 {
     char name[TINA__DISK_PATH_MAX];
@@ -151,8 +170,8 @@ int tina__disk_open(tina__disk *disk, const char *path, uint32_t flags, tina__di
         error = open_existing(disk, node, flags);
     else if (error == ENOENT && (flags & TINA_OPEN_CREATE) != 0)
         error = create(disk, name, TINA__DISK_REGULAR, &node);
-    else if (error == EISDIR && (flags & TINA_OPEN_EXCLUSIVE) != 0)
-        error = EEXIST;
+    else if (error == EISDIR)
+        error = open_directory(disk, flags, &node);
     if (error != 0)
         return error;
     tina__disk_node_at(disk, node)->opens++;
@@ -164,7 +183,7 @@ int tina__disk_open(tina__disk *disk, const char *path, uint32_t flags, tina__di
 static tina__disk_node *node_of(const tina__disk *disk, tina__disk_file file)
 {
     tina__disk_node *node = tina__disk_node_at(disk, file.node);
-    tina__assert(node->kind == TINA__DISK_REGULAR);
+    tina__assert(node->kind == TINA__DISK_REGULAR || node->kind == TINA__DISK_DIRECTORY);
     tina__assert(node->opens != 0);
     return node;
 }
@@ -213,6 +232,8 @@ int tina__disk_read(tina__disk *disk, uint32_t shard, tina__disk_file file, uint
     const tina__disk_node *node = node_of(disk, file);
     if ((file.flags & TINA_OPEN_READ) == 0)
         return EBADF;
+    if (node->kind == TINA__DISK_DIRECTORY)
+        return EISDIR;
     uint64_t left = offset < node->size ? node->size - offset : 0;
     size = (uint32_t)tina__min_u64(size, left);
     rot(disk, shard, file.node, offset, size);
@@ -222,6 +243,11 @@ int tina__disk_read(tina__disk *disk, uint32_t shard, tina__disk_file file, uint
 }
 
 uint64_t tina__disk_size(const tina__disk *disk, tina__disk_file file) { return node_of(disk, file)->size; }
+
+bool tina__disk_is_directory(const tina__disk *disk, tina__disk_file file)
+{
+    return node_of(disk, file)->kind == TINA__DISK_DIRECTORY;
+}
 
 /* ---- Writing ---------------------------------------------------------------------------------- */
 

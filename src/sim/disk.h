@@ -3,10 +3,11 @@
  *
  * Where nothing else is said it is as on Linux, errnos included, with these limits:
  *
- *   Every directory exists, and none can be opened, renamed or removed. A path is a
- *   name as it is given, but for "." and doubled slashes, which are left out; ".." is
- *   a name like any other. What is named by a path with a slash at its end, or lies
- *   above a file, is a directory.
+ *   Every directory exists; none can be renamed or removed. A path is a name as it is
+ *   given, but for "." and doubled slashes, which are left out; ".." is a name like
+ *   any other. What is named by a path with a slash or a dot at its end, or lies above
+ *   a file, is a directory, unless it is a file, or lies below one. It opens for
+ *   reading, and can be synced; what lies in it can't be read.
  *   A file has one name, of at most 255 bytes, and at most 1 TiB; parts that were
  *   never written take no room. One write takes at most 256 KiB.
  *   Names are durable at once: what was created, renamed or unlinked stays so.
@@ -68,9 +69,10 @@ typedef struct tina__disk_file {
 /*
  * Each: 0, or an errno; then nothing has happened. shard: through which it is done.
  *
- * Open: ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG, ENXIO (a socket), ENOSPC (no
- * more files). Read: EBADF; *done 0: the file's end. Write: EBADF, EFBIG, ENOSPC;
- * *done may be less than size. Truncate: EINVAL (not open for writing), EFBIG.
+ * Open: ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG, ENXIO (a socket), ENOSPC or,
+ * for a directory, ENFILE (no more files). Read: EBADF, EISDIR; *done 0: the file's
+ * end. Write: EBADF, EFBIG, ENOSPC; *done may be less than size. Truncate: EINVAL (not
+ * open for writing), EFBIG.
  */
 int tina__disk_open(tina__disk *disk, const char *path, uint32_t flags, tina__disk_file *file);
 void tina__disk_close(tina__disk *disk, tina__disk_file file);
@@ -81,6 +83,7 @@ int tina__disk_write(tina__disk *disk, uint32_t shard, tina__disk_file file, uin
 void tina__disk_sync(tina__disk *disk, tina__disk_file file);
 int tina__disk_truncate(tina__disk *disk, tina__disk_file file, uint64_t size);
 uint64_t tina__disk_size(const tina__disk *disk, tina__disk_file file);
+bool tina__disk_is_directory(const tina__disk *disk, tina__disk_file file);
 /* ENOENT, EISDIR, ENOTDIR, ENAMETOOLONG. */
 int tina__disk_rename(tina__disk *disk, const char *from, const char *to);
 int tina__disk_unlink(tina__disk *disk, const char *path);
@@ -108,8 +111,8 @@ void tina__disk_crash(tina__disk *disk, uint32_t shard);
 /* ---- For checkers ---- */
 
 typedef struct tina__disk_ledger {
-    uint32_t files;    /* named, or open; sockets' names among them */
-    uint32_t opens;    /* openings of files */
+    uint32_t files;    /* named, or open; sockets' names among them, and one for all directories that are open */
+    uint32_t opens;    /* openings of files and directories */
     uint32_t blocks;   /* in use */
     uint32_t unsynced; /* writes that a crash may undo, or that lie behind such */
 } tina__disk_ledger;

@@ -67,6 +67,7 @@ static const char *check_node(const tina__disk *disk, uint32_t index)
     bool is_named = node->path[0] != '\0';
     bool is_socket = node->kind == TINA__DISK_SOCKET;
     bool is_bound = node->socket != TINA__NONE;
+    bool is_directory = node->kind == TINA__DISK_DIRECTORY;
     uint64_t hash = is_named ? tina__disk_hash(node->path) : 0;
     const truth truths[] = {
         {is_named || node->opens != 0, "a file that nobody names or opens is still there"},
@@ -75,6 +76,7 @@ static const char *check_node(const tina__disk *disk, uint32_t index)
         {node->size <= TINA__DISK_FILE_MAX, "a file is larger than it may be"},
         {!is_socket || (node->size == 0 && node->opens == is_bound), "a socket's name is no socket's"},
         {is_socket || !is_bound, "a file is somebody's socket"},
+        {!is_directory || (!is_named && node->size == 0), "a directory has a name or a size"},
         {are_blocks_sound(disk, index), "a file's blocks are not its own"},
         {is_zero_behind_the_end(disk, index), "something lies behind a file's end"},
     };
@@ -149,7 +151,7 @@ typedef struct census {
 static void count_node(const tina__disk_node *node, census *seen)
 {
     seen->nodes++;
-    seen->opens += node->kind == TINA__DISK_REGULAR ? node->opens : 0;
+    seen->opens += node->kind == TINA__DISK_SOCKET ? 0 : node->opens;
     seen->blocks += node->block_count;
     seen->unsynced += node->unsynced;
 }

@@ -31,10 +31,11 @@ typedef enum tina__disk_kind {
     TINA__DISK_FREE,
     TINA__DISK_REGULAR,
     TINA__DISK_SOCKET,
+    TINA__DISK_DIRECTORY, /* all that are open: nothing tells them apart */
 } tina__disk_kind;
 
 typedef struct tina__disk_node {
-    char path[TINA__DISK_PATH_MAX]; /* "": unlinked, and still open */
+    char path[TINA__DISK_PATH_MAX]; /* "": unlinked, and still open; or directories */
     uint64_t size;
     uint32_t opens;       /* of a socket: 1 while it is bound */
     uint32_t first_block; /* of its own, in no order; NONE: none */
@@ -81,7 +82,7 @@ struct tina__disk {
     tina__disk_node *nodes;
     uint64_t *hashes; /* of the nodes' paths; 0: it has none */
     tina__pool node_pool;
-    uint32_t open_count; /* openings of files */
+    uint32_t open_count; /* openings of files and directories */
 
     tina__disk_block *blocks;
     tina__pool block_pool;
@@ -142,12 +143,14 @@ void tina__disk_records_drop(tina__disk *disk, uint32_t node);
 
 /* ---- disk_names ---- */
 
-/* As it is kept; "" where it is empty. 0, EISDIR, ENAMETOOLONG, ENOENT (empty). */
+/* As it is kept; "" where it is empty. 0, EISDIR (by its end it is a directory's), ENAMETOOLONG, ENOENT (empty). */
 int tina__disk_normalize(const char *path, char name[TINA__DISK_PATH_MAX]);
 /* NONE: nothing has that name. */
 uint32_t tina__disk_find(const tina__disk *disk, const char *name);
 /* Nothing has that name: why nothing can be found, or made, there; ENOENT: it could be made. */
 int tina__disk_why_not_there(const tina__disk *disk, const char *name);
+/* That of all directories. NONE: none is open. */
+uint32_t tina__disk_find_directory(const tina__disk *disk);
 /* A new one of that name. NONE: there are no more. */
 uint32_t tina__disk_node_make(tina__disk *disk, const char *name, uint8_t kind);
 void tina__disk_node_name(tina__disk *disk, uint32_t node, const char *name); /* "": it has none */

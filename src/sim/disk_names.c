@@ -67,6 +67,15 @@ uint32_t tina__disk_find(const tina__disk *disk, const char *name)
     return TINA__NONE;
 }
 
+uint32_t tina__disk_find_directory(const tina__disk *disk)
+{
+    for (uint32_t i = 0; i < disk->node_pool.fresh; i++) {
+        if (disk->nodes[i].kind == TINA__DISK_DIRECTORY)
+            return i;
+    }
+    return TINA__NONE;
+}
+
 static bool lies_below(const char *path, const char *name, size_t length)
 {
     return strncmp(path, name, length) == 0 && path[length] == '/';

@@ -13,6 +13,18 @@
  * a timeout. Ports are free as soon as their sockets are closed; ports below 1024
  * are anybody's.
  *
+ * A datagram goes to whoever has its address when it is sent, into a queue of as many
+ * bytes as a window, and a fixed count. Over IP one for which there is no room is
+ * dropped, and one to nobody is lost; only a connected socket learns of that, by its
+ * next operation. Over Unix sockets both are told at once: the sender waits, in a
+ * line, or fails. What is in a queue stays there when its sender closes.
+ *
+ * Names of Unix sockets are paths in the disk, where they stay, leading to nobody,
+ * until they are unlinked; or abstract, and go with their sockets.
+ *
+ * Sockets and files move: between let_go and take_over one is nobody's, keeps all
+ * that has come and goes on getting more, and may be closed by any shard.
+ *
  * Faults, by the rates of the moment. io_error: an operation fails with EIO, having
  * done nothing; disk_error: likewise what is asked of a file. connection_reset: a
  * send or a receive breaks its connection; what was on its way is lost. short_io: a
@@ -20,9 +32,11 @@
  * reaches its listener, bytes, ends and resets reach the other side, and accepts,
  * receives, sends and all that is asked of files are told of, so many rounds later;
  * what an operation has done it has done all the same, when it was submitted, and a
- * cancel brings it at once. Without a rate
- * everything that can happen happens at once, and nothing is drawn but which of
- * several listeners of one address gets a client.
+ * cancel brings it at once. Datagrams over IP have each a delay of their own, and so
+ * overtake each other; datagram_loss: one is lost; datagram_double: it comes twice.
+ * Over Unix sockets none is lost, doubled or overtaken. Without a rate everything
+ * that can happen happens at once, and nothing is drawn but which of several sockets
+ * of one address gets a client, or a datagram.
  *
  * One thread. Time comes with tina__net_advance; nothing else moves it. Asks for
  * memory when it is made, and never again.
@@ -42,7 +56,7 @@ typedef struct tina__net_config {
     uint64_t round_ns; /* what io_delay counts in */
     uint32_t shard_count;
     uint32_t socket_count; /* that may be open at once */
-    uint32_t window_size;  /* bytes on their way in each direction of a connection */
+    uint32_t window_size;  /* bytes on their way in each direction of a connection, or to a socket for datagrams */
     tina__faults *faults;  /* outlives the net */
 } tina__net_config;
 

@@ -32,18 +32,11 @@ bool tina__net_connect_bind(tina__net *net, uint32_t index)
 
 /* ---- On the way ------------------------------------------------------------------------ */
 
-/* A Unix socket without a name can't be reached by it. */
-static bool is_address(const tina_address *address)
-{
-    bool is_ip = address->family == TINA_IPV4 || address->family == TINA_IPV6;
-    return is_ip || (address->family == TINA_UNIX && address->length <= sizeof address->path);
-}
-
 static tina_status refusal(const tina__net_socket *socket, const tina_address *address, int *os_error)
 {
     bool is_listening_unix = tina__net_is_unix(socket) && socket->state == TINA__SOCKET_LISTENING;
     *os_error = 0;
-    if (!is_address(address))
+    if (!tina__net_is_address(address))
         return TINA_INVALID;
     if (address->family != socket->family && socket->family == TINA_IPV4) {
         *os_error = EAFNOSUPPORT;
@@ -56,13 +49,6 @@ static tina_status refusal(const tina__net_socket *socket, const tina_address *a
     else if (address->family != socket->family)
         *os_error = EINVAL;
     return *os_error == 0 ? TINA_OK : TINA_SYSTEM_ERROR;
-}
-
-/* A socket that takes IPv6 only has no way to the other. */
-static bool is_out_of_reach(const tina__net_socket *socket)
-{
-    bool has_ipv6_only = socket->family == TINA_IPV6 && socket->options[TINA_OPT_V6ONLY] != 0;
-    return has_ipv6_only && tina__net_endpoint_is_ipv4(&socket->remote);
 }
 
 void tina__net_connect_begin(tina__net *net, uint32_t index, const tina_address *address)
@@ -78,7 +64,7 @@ void tina__net_connect_begin(tina__net *net, uint32_t index, const tina_address 
         socket->unix_end.peer_name = tina__net_name_of(address);
     else
         socket->remote = tina__net_endpoint_target(address);
-    if (is_out_of_reach(socket)) {
+    if (tina__net_endpoint_is_out_of_reach(socket, &socket->remote)) {
         finish_connect(net, index, TINA_NOT_FOUND, ENETUNREACH);
         return;
     }

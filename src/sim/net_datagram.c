@@ -1,9 +1,7 @@
 /*
- * Datagrams. Over IP one is sent to whoever has the port at that moment, and may be
- * lost on its way, or for want of room there; nobody is told, except a connected
- * socket of that there was nobody at all, as by the answer that a host sends then:
- * its next operation fails. Over Unix sockets they are neither lost nor in another
- * order than they were sent; where there is no room, senders wait in line.
+ * Sends and receives of datagrams. Over Unix sockets they are neither lost nor in
+ * another order than they were sent; where there is no room, senders wait in line.
+ * Over IP nobody waits: see net_flight.
  */
 #include "sim/net_inside.h"
 
@@ -89,123 +87,13 @@ void tina__net_datagram_feed(tina__net *net, uint32_t index, tina__io_completion
     tina__net_datagram_serve(net, index);
 }
 
-/* ---- Over IP ------------------------------------------------------------------------- */
-
 void tina__net_datagram_refuse(tina__net *net, uint32_t index)
 {
     tina__net_at(net, index)->error = ECONNREFUSED;
     serve_reader(net, index);
 }
 
-static void send_refusal(tina__net *net, uint32_t index, uint64_t delay_ns)
-{
-    uint32_t thing = tina__net_thing_of(index, TINA__DUE_RESET);
-    if (delay_ns == 0)
-        tina__net_datagram_refuse(net, index);
-    else if (!tina__due_is_set(&net->due, thing))
-        tina__due_set(&net->due, thing, tina__add_saturating(net->now_ns, delay_ns));
-}
-
-typedef struct flight {
-    uint32_t sender, receiver; /* NONE: nobody is there */
-    const tina__net_half *half;
-    tina__net_endpoint from;
-    bool is_connected; /* it goes where its sender is connected to */
-} flight;
-
-static void lose(tina__net *net, uint32_t size)
-{
-    net->lost += size;
-    net->datagrams.lost++;
-}
-
-static void arrive(tina__net *net, const flight *of)
-{
-    uint64_t delay_ns = tina__net_delay(net, of->half->shard);
-    bool has_room = of->receiver != TINA__NONE && tina__net_queue_has_room(net, of->receiver, of->half->size);
-    if (!has_room) {
-        lose(net, of->half->size);
-        if (of->receiver == TINA__NONE && of->is_connected)
-            send_refusal(net, of->sender, delay_ns);
-        return;
-    }
-    tina_address from;
-    tina__net_endpoint_write(&of->from, tina__net_at(net, of->receiver)->family, &from);
-    tina__net_queue_put(net, of->receiver, of->half->data, of->half->size, &from,
-                        tina__add_saturating(net->now_ns, delay_ns));
-}
-
-static bool is_struck(tina__prng *stream, tina_ratio rate, uint64_t *count)
-{
-    bool is_struck = tina__net_strikes(stream, rate);
-    *count += is_struck;
-    return is_struck;
-}
-
-static void fly(tina__net *net, const flight *of)
-{
-    tina__net_shard *shard = &net->shards[of->half->shard];
-    const tina_faults *rates = &net->faults->rates;
-    tina_fault_counts *counts = &net->faults->counts;
-    net->sent += of->half->size;
-    net->datagrams.sent++;
-    if (is_struck(&shard->losses, rates->datagram_loss, &counts->datagram_loss)) {
-        lose(net, of->half->size);
-        return;
-    }
-    arrive(net, of);
-    if (!is_struck(&shard->doubles, rates->datagram_double, &counts->datagram_double))
-        return;
-    net->doubled += of->half->size;
-    net->datagrams.doubled++;
-    arrive(net, of);
-}
-
-/* What can't be, whoever may be there. */
-static tina__net_outcome refusal_over_ip(const tina__net_socket *socket, const tina_address *to)
-{
-    if (to == NULL)
-        return socket->state == TINA__SOCKET_CONNECTED ? all_is_well : failed(TINA_SYSTEM_ERROR, EDESTADDRREQ);
-    if (to->family != TINA_IPV4 && to->family != TINA_IPV6 && to->family != TINA_UNIX)
-        return failed(TINA_INVALID, 0);
-    if (socket->family == TINA_IPV4 && to->family != TINA_IPV4)
-        return failed(TINA_UNSUPPORTED, EAFNOSUPPORT);
-    if (to->family == TINA_UNIX || to->port == 0)
-        return failed(TINA_SYSTEM_ERROR, EINVAL);
-    return all_is_well;
-}
-
-/* A socket that takes IPv6 only has no way to the other. */
-static bool is_out_of_reach(const tina__net_socket *socket, const tina__net_endpoint *target)
-{
-    bool has_ipv6_only = socket->family == TINA_IPV6 && socket->options[TINA_OPT_V6ONLY] != 0;
-    return has_ipv6_only && tina__net_endpoint_is_ipv4(target);
-}
-
-static uint32_t size_max(const tina__net *net, const tina__net_endpoint *target)
-{
-    return tina__min_u32(net->config.window_size, tina__net_endpoint_is_ipv4(target) ? 65507 : 65527);
-}
-
-/* Where to, and from where. */
-static tina__net_outcome find_way(tina__net *net, uint32_t index, const tina_address *to, flight *of)
-{
-    const tina__net_socket *socket = tina__net_at(net, index);
-    tina__net_outcome what = refusal_over_ip(socket, to);
-    if (what.status != TINA_OK)
-        return what;
-    tina__net_endpoint target = to == NULL ? socket->remote : tina__net_endpoint_target(to);
-    if (socket->halves[TINA__NET_WRITES].size > size_max(net, &target))
-        return failed(TINA_SYSTEM_ERROR, EMSGSIZE);
-    if (is_out_of_reach(socket, &target))
-        return failed(TINA_NOT_FOUND, ENETUNREACH);
-    if (!tina__net_connect_bind(net, index))
-        return failed(TINA_NOT_FOUND, EADDRNOTAVAIL);
-    of->is_connected = to == NULL;
-    of->from = tina__net_endpoint_source(&socket->local, &target);
-    of->receiver = tina__net_port_receiver(net, &target, &of->from);
-    return all_is_well;
-}
+/* ---- Over IP ------------------------------------------------------------------------- */
 
 static void finish_send(tina__net *net, uint32_t index)
 {
@@ -215,16 +103,14 @@ static void finish_send(tina__net *net, uint32_t index)
 
 static void send_over_ip(tina__net *net, uint32_t index, const tina_address *to)
 {
-    flight of = {.sender = index, .half = &tina__net_at(net, index)->halves[TINA__NET_WRITES]};
-    tina__net_outcome what = find_way(net, index, to, &of);
+    uint32_t receiver;
+    tina__net_outcome what = tina__net_flight_start(net, index, to, &receiver);
     if (what.status != TINA_OK) {
         finish(net, index, TINA__NET_WRITES, what);
         return;
     }
-    fly(net, &of);
     finish_send(net, index);
-    if (of.receiver != TINA__NONE)
-        serve_reader(net, of.receiver);
+    serve_reader(net, receiver == TINA__NONE ? index : receiver); /* it may know already that nobody was there */
 }
 
 /* ---- Over Unix sockets ------------------------------------------------------------------ */
@@ -256,8 +142,7 @@ static bool may_send(const tina__net *net, uint32_t from, const tina__net_socket
 
 static tina__net_outcome refusal_of_address(const tina_address *to)
 {
-    bool is_known = to->family >= TINA_IPV4 && to->family <= TINA_UNIX;
-    if (!is_known || (to->family == TINA_UNIX && to->length > sizeof to->path))
+    if (!tina__net_is_address(to))
         return failed(TINA_INVALID, 0);
     if (to->family != TINA_UNIX || to->length == 0)
         return failed(TINA_SYSTEM_ERROR, EINVAL);
@@ -378,23 +263,6 @@ void tina__net_datagram_serve(tina__net *net, uint32_t index)
     serve_reader(net, index);
 }
 
-static tina__net_outcome connect_over_ip(tina__net *net, uint32_t index, const tina_address *to)
-{
-    tina__net_socket *socket = tina__net_at(net, index);
-    tina__net_outcome what = refusal_over_ip(socket, to);
-    if (what.status != TINA_OK)
-        return what;
-    tina__net_endpoint target = tina__net_endpoint_target(to);
-    if (is_out_of_reach(socket, &target))
-        return failed(TINA_NOT_FOUND, ENETUNREACH);
-    if (!tina__net_connect_bind(net, index))
-        return failed(TINA_NOT_FOUND, EADDRNOTAVAIL);
-    socket->remote = target;
-    socket->local = tina__net_endpoint_source(&socket->local, &target);
-    socket->state = TINA__SOCKET_CONNECTED;
-    return all_is_well;
-}
-
 static tina__net_outcome connect_over_unix(tina__net *net, uint32_t index, const tina_address *to)
 {
     tina__net_socket *socket = tina__net_at(net, index);
@@ -412,7 +280,7 @@ void tina__net_datagram_connect(tina__net *net, uint32_t index, const tina_addre
 {
     bool is_unix = tina__net_is_unix(tina__net_at(net, index));
     finish(net, index, TINA__NET_WRITES,
-           is_unix ? connect_over_unix(net, index, address) : connect_over_ip(net, index, address));
+           is_unix ? connect_over_unix(net, index, address) : tina__net_flight_connect(net, index, address));
 }
 
 void tina__net_datagram_close(tina__net *net, uint32_t index)

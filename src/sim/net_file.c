@@ -53,6 +53,13 @@ static tina__io_completion *finish(tina__net *net, uint32_t index, uint32_t half
 
 /* ---- Reading ------------------------------------------------------------------------- */
 
+static int why_unreadable(const tina__net *net, tina__disk_file file)
+{
+    if ((file.flags & TINA_OPEN_READ) == 0)
+        return EBADF;
+    return tina__disk_is_directory(net->disk, file) ? EISDIR : 0;
+}
+
 static uint64_t left_from(const tina__net *net, tina__disk_file file, uint64_t offset)
 {
     uint64_t size = tina__disk_size(net->disk, file);
@@ -89,8 +96,9 @@ static void tell_filling(tina__io_completion *completion, filling what)
 static void start_read(tina__net *net, uint32_t index, const tina__net_half *half)
 {
     tina__disk_file file = file_at(net, index);
-    if ((file.flags & TINA_OPEN_READ) == 0) {
-        finish(net, index, TINA__NET_READS, EBADF);
+    int error = why_unreadable(net, file);
+    if (error != 0) {
+        finish(net, index, TINA__NET_READS, error);
     } else if (left_from(net, file, half->offset) == 0) {
         finish(net, index, TINA__NET_READS, 0);
     } else if (net->shards[half->shard].backend->lent_count == 0) {
@@ -112,8 +120,11 @@ void tina__net_file_feed(tina__net *net, uint32_t index, tina__io_completion *co
 
 static void start_stat(tina__net *net, uint32_t index)
 {
-    uint64_t size = tina__disk_size(net->disk, file_at(net, index));
-    finish(net, index, TINA__NET_READS, 0)->size = size;
+    tina__disk_file file = file_at(net, index);
+    if (tina__disk_is_directory(net->disk, file))
+        tina__net_request_finish(net, index, TINA__NET_READS, TINA_UNSUPPORTED, 0);
+    else
+        finish(net, index, TINA__NET_READS, 0)->size = tina__disk_size(net->disk, file);
 }
 
 /* ---- Writing ------------------------------------------------------------------------- */
@@ -237,8 +248,9 @@ static bool find_file(const tina__net *net, int32_t os_fd, tina__disk_file *file
 uint32_t tina__net_file_left(tina__net *net, const tina__net_half *half, int *error)
 {
     tina__disk_file file;
-    bool is_file = find_file(net, half->file, &file);
-    *error = is_file && (file.flags & TINA_OPEN_READ) != 0 ? 0 : EBADF;
+    *error = find_file(net, half->file, &file) ? why_unreadable(net, file) : EBADF;
+    if (*error == EISDIR)
+        *error = EINVAL; /* as the kernel has it */
     return *error != 0 ? 0 : (uint32_t)tina__min_u64(half->size, left_from(net, file, half->offset));
 }
 

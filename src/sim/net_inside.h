@@ -12,7 +12,8 @@
  *   net_file      files: what is asked of the made disk (sim/disk.h)
  *   net_stream    sends and receives, ends and resets
  *   net_connect   from listening to an accepted connection
- *   net_datagram  sends and receives of datagrams, and to whom
+ *   net_flight    a datagram over IP: to whom, and what becomes of it
+ *   net_datagram  sends and receives of datagrams
  *   net_socket    the calls that don't wait
  *   net_backend   the table (io/backend.h)
  *   net_check     what must hold; its part for datagrams is net_check_datagram
@@ -264,6 +265,8 @@ bool tina__net_endpoint_is_ipv4(const tina__net_endpoint *endpoint);
 bool tina__net_endpoint_is_any(const tina__net_endpoint *endpoint);
 /* Whom an address leads to, who is on this host: nothing in particular is its loopback. The family is known. */
 tina__net_endpoint tina__net_endpoint_target(const tina_address *address);
+/* A socket that takes IPv6 only has no way to the other. */
+bool tina__net_endpoint_is_out_of_reach(const tina__net_socket *socket, const tina__net_endpoint *target);
 /* What a host puts as its own address on the way to one that is its own, too. */
 tina__net_endpoint tina__net_endpoint_source(const tina__net_endpoint *own, const tina__net_endpoint *target);
 
@@ -286,6 +289,8 @@ uint32_t tina__net_port_receiver(tina__net *net, const tina__net_endpoint *targe
 
 /* ---- net_name ---- */
 
+/* Of a family that is known. */
+bool tina__net_is_address(const tina_address *address);
 /* A path ends at its first zero byte. */
 tina__net_name tina__net_name_of(const tina_address *address);
 void tina__net_name_write(const tina__net_name *name, tina_address *address);
@@ -472,6 +477,12 @@ bool tina__net_connect_bind(tina__net *net, uint32_t index);
 void tina__net_listener_serve(tina__net *net, uint32_t index);
 /* It listens no more, by that shard's doing: who waits in its backlog is reset. */
 void tina__net_listener_end(tina__net *net, uint32_t index, uint32_t by_shard);
+
+/* ---- net_flight ---- */
+
+/* What is sent there, to where it is connected to if to is NULL, is on its way; receiver: to whom, or NONE. Or why it is not. */
+tina__net_outcome tina__net_flight_start(tina__net *net, uint32_t index, const tina_address *to, uint32_t *receiver);
+tina__net_outcome tina__net_flight_connect(tina__net *net, uint32_t index, const tina_address *to);
 
 /* ---- net_datagram ---- */
 

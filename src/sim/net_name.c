@@ -18,6 +18,12 @@ static bool is_abstract(const tina__net_name *name) { return name->path[0] == '\
 
 /* ---- Names and addresses -------------------------------------------------------------- */
 
+bool tina__net_is_address(const tina_address *address)
+{
+    bool is_known = address->family >= TINA_IPV4 && address->family <= TINA_UNIX;
+    return is_known && (address->family != TINA_UNIX || address->length <= sizeof address->path);
+}
+
 tina__net_name tina__net_name_of(const tina_address *address)
 {
     tina__net_name name = {.length = address->length};

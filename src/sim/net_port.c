@@ -80,6 +80,12 @@ tina__net_endpoint tina__net_endpoint_target(const tina_address *address)
     return tina__net_endpoint_is_any(&target) ? loopback(!target.has_all_ipv6, target.port) : target;
 }
 
+bool tina__net_endpoint_is_out_of_reach(const tina__net_socket *socket, const tina__net_endpoint *target)
+{
+    bool has_ipv6_only = socket->family == TINA_IPV6 && socket->options[TINA_OPT_V6ONLY] != 0;
+    return has_ipv6_only && tina__net_endpoint_is_ipv4(target);
+}
+
 tina__net_endpoint tina__net_endpoint_source(const tina__net_endpoint *own, const tina__net_endpoint *target)
 {
     if (!tina__net_endpoint_is_any(own))

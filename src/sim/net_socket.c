@@ -68,16 +68,10 @@ static tina_status bind_unix(tina__net *net, uint32_t index, const tina_address 
     return error == 0 ? succeed(os_error) : fail(TINA_SYSTEM_ERROR, error, os_error);
 }
 
-static bool is_address(const tina_address *address)
-{
-    bool is_known = address->family >= TINA_IPV4 && address->family <= TINA_UNIX;
-    return is_known && (address->family != TINA_UNIX || address->length <= sizeof address->path);
-}
-
 tina_status tina__net_socket_bind(tina__backend *backend, int os_fd, const tina_address *address, int *os_error)
 {
     tina__net_socket *socket = find(backend, os_fd, os_error);
-    if (!is_address(address))
+    if (!tina__net_is_address(address))
         return fail(TINA_INVALID, 0, os_error);
     if (socket == NULL)
         return TINA_SYSTEM_ERROR;

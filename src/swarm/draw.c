@@ -42,7 +42,10 @@ static uint64_t draw_magnitude(tina__prng *stream, uint64_t least, uint64_t most
 
 /* ---- Faults ---------------------------------------------------------------------------- */
 
-/* A ratio: one in so many. A range: its end. Zeroed: not drawn. */
+/*
+ * A ratio: one in so many. A range: its end. Zeroed: not drawn. Bit rot is not: who
+ * keeps no checksums can't but be wrong.
+ */
 static const tina__bounds spans[TINA__KNOB_FIRST_LIMIT] = {
     [TINA__KNOB_HANDLER_CRASH] = {200, 1000000}, /* a budget of restarts is small: more often leaves nobody to talk to */
     [TINA__KNOB_INIT_CRASH] = {20, 5000},
@@ -54,6 +57,9 @@ static const tina__bounds spans[TINA__KNOB_FIRST_LIMIT] = {
     [TINA__KNOB_CONNECTION_RESET] = {20, 20000},
     [TINA__KNOB_SHORT_IO] = {2, 2000},
     [TINA__KNOB_IO_DELAY] = {1, 100},
+    [TINA__KNOB_DISK_ERROR] = {20, 20000},
+    [TINA__KNOB_DISK_TORN_WRITE] = {2, 2000},
+    [TINA__KNOB_DISK_LOST_WRITE] = {2, 2000},
     [TINA__KNOB_POOL_EMPTY] = {20, 20000},
     [TINA__KNOB_SHARD_STALL] = {50, 20000},
     [TINA__KNOB_SHARD_STALL_LENGTH] = {1, 100},

@@ -578,7 +578,6 @@ int main(int argc, char **argv)
     static const test_unfit unfit[] = {
         {"open_to_create_takes_the_mode", "files there have none"},
         {"open_closes_on_exec_and_waits_where_it_has_offsets", "there is no exec"},
-        {"open_of_a_directory_is_a_file_without_a_size", "no directory can be opened"},
         {"open_of_what_is_not_ours_is_denied", "all is everybody's"},
         {"open_of_a_pipe_by_name_does_not_wait", "there are no pipes"},
     };

@@ -9,7 +9,7 @@
 
 #include "each.h"
 
-#define FILE_SIZE 300000 /* more than any socket or made window takes at once, and no power of two */
+#define FILE_SIZE 1200000 /* more than any socket or made window takes at once, and no power of two */
 
 static uint8_t content[FILE_SIZE];
 
@@ -246,7 +246,7 @@ static void sendfile_of_what_cannot_be_read_fails(void **state)
 
 /* ---- Many ---- */
 
-enum { MANY = 100, RANGE = 40000 };
+enum { MANY = 100, RANGE = 400000 }; /* of which no socket takes all */
 
 typedef struct one_of_many {
     rig_fd fd;
@@ -269,7 +269,7 @@ static void start_one(test_rig *rig, one_of_many *self, rig_fd file)
 /* Takes what there is of it; starts the rest where a part is over. False: all of it is sent and read. */
 static bool move_one(test_rig *rig, one_of_many *self, rig_fd file)
 {
-    uint8_t chunk[3000];
+    uint8_t chunk[16000];
     ssize_t size = rig_read(rig, self->other, chunk, sizeof chunk);
     if (size > 0) {
         assert_memory_equal(chunk, content + self->offset + self->got, (size_t)size);

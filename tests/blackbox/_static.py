@@ -18,8 +18,8 @@ SECRET = b"what nobody may read"
 class FileServer(Program):
     """static_files, on any port, which tells its counters at the end."""
 
-    def __init__(self, root, *options):
-        super().__init__("static_files", "--root", root, "--port", 0, "--stats", *options)
+    def __init__(self, root, *options, preexec=None):
+        super().__init__("static_files", "--root", root, "--port", 0, "--stats", *options, preexec=preexec)
         try:
             self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
         except BaseException:

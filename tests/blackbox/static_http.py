@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from _echo import PATIENCE, check, run_each
+from _echo import PATIENCE, Program, check, run_each, run_once
 from _static import SECRET, Client, FileServer, ask_once, fill, folder
 
 SIZES = (0, 1, 700, 1023, 1024, 1025, 4096, 65_537, 3_000_000)
@@ -189,6 +189,17 @@ def with_curl(backend):
         server.stop_clean()
 
 
+def wrong_options():
+    """Status 2, and a line that says what would be right."""
+    for options, expected in ((("--root", "/dev/null"), "--root takes a folder"), (("--root",), "--root needs a value"),
+                              (("--host", "localhost"), "--host takes a numeric address"),
+                              (("--timeout", "0"), "--timeout takes a number from 1 to 3600")):
+        with Program("static_files", *options) as program:
+            check(program.wait() == 2, options, "exit status", program.process.returncode)
+            check(len(program.lines) == 1 and expected in program.lines[0], program.lines)
+
+
 if __name__ == "__main__":
     run_each(whole_files, names_and_types, ranges, refusals, nothing_leaves_the_root, pieces_and_pipelines, older_clients,
              file_that_becomes_shorter, with_curl)
+    run_once(wrong_options)

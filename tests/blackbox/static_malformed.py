@@ -55,7 +55,8 @@ def changed_by_chance(backend):
             for _ in range(dice.randint(1, 4)):
                 start = dice.randrange(len(data))
                 end = dice.choice((start, start + 1, dice.randint(start, len(data))))
-                data[start:end] = dice.choice((b"", b"\r\n", b"\0", b"\n", b":", bytes(data[start:end]) * 2, dice.randbytes(3)))
+                twice = bytes(data[start:end]) * 2
+                data[start:end] = dice.choice((b"", b"\r\n", b"\0", b"\n", b":", twice, dice.randbytes(3)))
                 data = data or bytearray(b"x")
             said = say(server, bytes(data))
             check(not said or STATUS.match(said), bytes(data), said)

@@ -82,7 +82,8 @@ def slow_requests(backend):
     count = soak_count(10_000, 200)
     share = max(1, min(CLIENTS_MOST, raise_descriptor_limit() - 100))
     timeout = 10 if IS_SOAK else 3
-    with folder() as root, FileServer(root, "--backend", backend, "--connections", count + 100, "--timeout", timeout) as server:
+    options = ("--backend", backend, "--connections", count + 100, "--timeout", timeout)
+    with folder() as root, FileServer(root, *options) as server:
         data = fill(root / "data.bin", 100_000)
         reports = multiprocessing.Queue()
         clients = []

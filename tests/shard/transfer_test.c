@@ -416,6 +416,23 @@ static void transfer_between_two_shards_that_begin_anew_is_reclaimed(void **stat
     }
 }
 
+/* It will never say that it has dealt with anything. */
+static void transfer_to_a_shard_that_is_lost_is_reclaimed(void **state)
+{
+    (void)state;
+    rig_system *rig = start();
+    send_half_way(rig, receiver.self, 1);
+    wipe(rig, 0);
+    expect_used(rig, 1, 0);
+    rig->publics[1].state = TINA_SHARD_QUARANTINED;
+    rig->publics[1].life++;
+    (void)tina__doorbell_ring(&rig->publics[0].bell, TINA__DOORBELL_CONTROL);
+    rig_tick(rig, 0);
+    expect_used(rig, 0, 0);
+    rig->publics[1].state = TINA_SHARD_RUNNING; /* for the end */
+    rig_end(rig);
+}
+
 static void allow_one_life(void) { plan.spec.shard_restart_max = TINA_NONE; }
 
 static void transfer_to_a_quarantined_shard_is_reclaimed_or_refused(void **state)
@@ -494,6 +511,7 @@ int main(void)
         cmocka_unit_test(transfer_that_was_not_published_is_free_when_the_others_know),
         cmocka_unit_test(transfer_that_was_published_is_read_whatever_its_senders_shard_does),
         cmocka_unit_test(transfer_between_two_shards_that_begin_anew_is_reclaimed),
+        cmocka_unit_test(transfer_to_a_shard_that_is_lost_is_reclaimed),
         cmocka_unit_test(transfer_to_a_quarantined_shard_is_reclaimed_or_refused),
         cmocka_unit_test(transfer_on_its_way_at_the_end_is_reclaimed),
         cmocka_unit_test(stats_of_any_shard_are_there_for_a_handler),

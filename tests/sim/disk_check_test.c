@@ -10,10 +10,10 @@
 
 static disk_rig rig;
 static tina__disk *disk;
-static tina__disk_file file;
+static tina__disk_file file, directory;
 static uint32_t socket_node;
 
-/* A file of two blocks with three unsynced writes, an empty one, and a socket. */
+/* A file of two blocks with three unsynced writes, an empty one, a socket, and a directory that is open. */
 static void furnish(void)
 {
     disk_make_small(&rig);
@@ -24,6 +24,7 @@ static void furnish(void)
     disk_text(&rig, 0, file, TINA__DISK_BLOCK_SIZE, "ghi");
     disk_close(&rig, disk_open(&rig, "empty", DISK_CREATE));
     assert_int_equal(tina__disk_socket_bind(disk, "socket", 3, &socket_node), 0);
+    directory = disk_open(&rig, "/", DISK_READ);
     disk_look(&rig);
 }
 
@@ -43,6 +44,8 @@ static void size_is_too_large(void) { node()->size = TINA__DISK_FILE_MAX + 1; }
 static void socket_has_a_size(void) { disk->nodes[socket_node].size = 1; }
 static void socket_is_unbound(void) { disk->nodes[socket_node].opens = 0; }
 static void file_is_a_socket(void) { empty()->socket = 1; }
+static void directory_has_a_name(void) { tina__disk_node_name(disk, directory.node, "directory"); }
+static void directory_has_a_size(void) { disk->nodes[directory.node].size = 1; }
 static void block_is_another_files(void) { disk->blocks[node()->first_block].node = tina__disk_find(disk, "empty"); }
 static void block_lies_behind_the_end(void) { disk->blocks[node()->first_block].number = 9; }
 static void blocks_are_more_than_counted(void) { node()->block_count--; }
@@ -101,6 +104,8 @@ static const damage damages[] = {
     {socket_has_a_size, "a socket's name is no socket's"},
     {socket_is_unbound, "a socket's name is no socket's"},
     {file_is_a_socket, "a file is somebody's socket"},
+    {directory_has_a_name, "a directory has a name or a size"},
+    {directory_has_a_size, "a directory has a name or a size"},
     {block_is_another_files, "an unsynced write has lost a block"},
     {block_lies_behind_the_end, "an unsynced write has lost a block"},
     {blocks_are_more_than_counted, "a file's blocks are not its own"},

@@ -40,15 +40,60 @@ static void open_refuses_as_linux_does(void **state)
     disk_close(&rig, disk_open(&rig, "dir/x", DISK_CREATE));
     assert_int_equal(disk_refusal(&rig, "dir/x", DISK_CREATE | TINA_OPEN_EXCLUSIVE), EEXIST);
     assert_int_equal(disk_refusal(&rig, "dir", DISK_CREATE | TINA_OPEN_EXCLUSIVE), EEXIST);
-    assert_int_equal(disk_refusal(&rig, "dir", DISK_READ), EISDIR);
+    assert_int_equal(disk_refusal(&rig, "dir", DISK_WRITE), EISDIR);
+    assert_int_equal(disk_refusal(&rig, "dir", TINA_OPEN_WRITE), EISDIR);
+    assert_int_equal(disk_refusal(&rig, "dir", DISK_READ | TINA_OPEN_CREATE), EISDIR);
+    assert_int_equal(disk_refusal(&rig, "dir", DISK_READ | TINA_OPEN_TRUNCATE), EISDIR);
     assert_int_equal(disk_refusal(&rig, "dir/", DISK_CREATE), EISDIR);
     assert_int_equal(disk_refusal(&rig, "other/", DISK_CREATE), EISDIR);
-    assert_int_equal(disk_refusal(&rig, ".", DISK_READ), EISDIR);
-    assert_int_equal(disk_refusal(&rig, "/", DISK_READ), EISDIR);
+    assert_int_equal(disk_refusal(&rig, ".", DISK_WRITE), EISDIR);
     assert_int_equal(disk_refusal(&rig, "dir/x/y", DISK_CREATE), ENOTDIR);
     assert_int_equal(disk_refusal(&rig, "dir/x/y", DISK_READ), ENOTDIR);
+    assert_int_equal(disk_refusal(&rig, "dir/x/", DISK_READ), ENOTDIR);
+    assert_int_equal(disk_refusal(&rig, "dir/x/.", DISK_WRITE), ENOTDIR);
+    assert_int_equal(disk_refusal(&rig, "dir/x/y/", DISK_READ), ENOTDIR);
     disk_close(&rig, disk_open(&rig, "dir/xy", DISK_CREATE | TINA_OPEN_EXCLUSIVE)); /* is not below x */
     assert_int_equal(disk_ledger(&rig).files, 2);
+    disk_destroy(&rig);
+}
+
+static void directory_opens_for_reading_and_has_no_content(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"dir", "dir/deep", "dir/", "dir/.", "other/", ".", "./", "/"};
+    char read[4];
+    disk_make_small(&rig);
+    disk_close(&rig, disk_open(&rig, "dir/deep/x", DISK_CREATE));
+    tina__disk_file opens[sizeof paths / sizeof paths[0]];
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        opens[i] = disk_open(&rig, paths[i], DISK_READ);
+        assert_true(tina__disk_is_directory(rig.disk, opens[i]));
+        assert_int_equal(disk_get(&rig, opens[i], 0, read, sizeof read), -EISDIR);
+        assert_int_equal(disk_put(&rig, 0, opens[i], 0, "x", 1), -EBADF);
+        assert_int_equal(disk_truncate(&rig, opens[i], 0), EINVAL);
+        disk_sync(&rig, opens[i]);
+    }
+    assert_int_equal(disk_ledger(&rig).opens, sizeof paths / sizeof paths[0]);
+    disk_crash(&rig, 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        disk_close(&rig, opens[i]);
+    assert_int_equal(disk_ledger(&rig).opens, 0);
+    assert_int_equal(disk_ledger(&rig).files, 1);
+    disk_destroy(&rig);
+}
+
+static void directory_of_an_unlinked_file_stays_open(void **state)
+{
+    (void)state;
+    disk_make_small(&rig);
+    disk_close(&rig, disk_open(&rig, "dir/x", DISK_CREATE));
+    tina__disk_file directory = disk_open(&rig, "dir", DISK_READ);
+    assert_int_equal(tina__disk_unlink(rig.disk, "dir/x"), 0);
+    disk_sync(&rig, directory);
+    assert_int_equal(disk_refusal(&rig, "dir", DISK_READ), ENOENT); /* nothing says any more that it is one */
+    disk_close(&rig, disk_open(&rig, "dir/", DISK_READ));
+    disk_close(&rig, directory);
+    assert_int_equal(disk_ledger(&rig).files, 0);
     disk_destroy(&rig);
 }
 
@@ -106,6 +151,8 @@ static void rename_refuses_as_linux_does(void **state)
     assert_int_equal(tina__disk_rename(rig.disk, "file", "dir"), EISDIR);
     assert_int_equal(tina__disk_rename(rig.disk, "dir", "moved"), EISDIR);
     assert_int_equal(tina__disk_rename(rig.disk, "file", "dir/file/x"), ENOTDIR);
+    assert_int_equal(tina__disk_rename(rig.disk, "file", "dir/file/"), ENOTDIR);
+    assert_int_equal(tina__disk_rename(rig.disk, "file/", "moved"), ENOTDIR);
     disk_close(&rig, disk_open(&rig, "file", DISK_READ));
     disk_close(&rig, disk_open(&rig, "dir/file", DISK_READ));
     disk_destroy(&rig);
@@ -269,6 +316,7 @@ static void files_are_as_many_as_there_are_nodes(void **state)
     for (int i = 0; i < DISK_FILES; i++, path[0]++)
         disk_close(&rig, disk_open(&rig, path, DISK_CREATE));
     assert_int_equal(disk_refusal(&rig, path, DISK_CREATE), ENOSPC);
+    assert_int_equal(disk_refusal(&rig, ".", DISK_READ), ENFILE);
     assert_int_equal(tina__disk_unlink(rig.disk, "a"), 0);
     disk_close(&rig, disk_open(&rig, path, DISK_CREATE));
     disk_destroy(&rig);
@@ -341,6 +389,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(path_is_known_by_its_plain_form),
         cmocka_unit_test(open_refuses_as_linux_does),
+        cmocka_unit_test(directory_opens_for_reading_and_has_no_content),
+        cmocka_unit_test(directory_of_an_unlinked_file_stays_open),
         cmocka_unit_test(path_has_a_longest),
         cmocka_unit_test(rename_replaces_what_is_there),
         cmocka_unit_test(rename_refuses_as_linux_does),

@@ -180,6 +180,77 @@ static void keep_a_closed_one(tina__world *world)
 static void leak_a_descriptor(tina__world *world) { (void)tina__pool_take(&life_shard(world)->descriptors); }
 static void keep_one_for_nobody(tina__world *world) { (void)tina__descriptor_keep(life_shard(world)); }
 
+/* ---- Given ones ------------------------------------------------------------------------------------------------- */
+
+static uint32_t take_place(tina__world *world, tina__place_kind kind, uint32_t waiter)
+{
+    tina__peer *peer = &life_shard(world)->p.peers[1];
+    uint32_t index = tina__pool_take(&peer->place_pool);
+    peer->places[index] = (tina__place){.waiter = waiter, .state = TINA__PLACE_WAITING, .kind = (uint8_t)kind};
+    return index;
+}
+
+/* As if it were on its way to the other shard. */
+static tina__descriptor *give(tina__world *world)
+{
+    tina__shard *shard = life_shard(world);
+    uint32_t index = tina__descriptor_keep(shard);
+    tina__descriptor *descriptor = &shard->p.descriptors[index];
+    descriptor->state = TINA__DESCRIPTOR_GIVEN;
+    descriptor->os_fd_check = -1;
+    descriptor->place = take_place(world, TINA__PLACE_GIFT, index);
+    descriptor->to_shard = 1;
+    shard->given_count++;
+    return descriptor;
+}
+
+static void give_without_a_place(tina__world *world) { give(world)->place = 9999; }
+static void give_to_no_shard(tina__world *world) { give(world)->to_shard = 77; }
+static void give_in_anothers_place(tina__world *world) { give(world)->place = take_place(world, TINA__PLACE_TRANSFER, 0); }
+static void give_and_own(tina__world *world) { give(world)->owner[TINA__WRITE] = index_of(world, echo(world)); }
+
+static void give_and_keep_the_number(tina__world *world)
+{
+    tina__descriptor *descriptor = give(world);
+    descriptor->os_fd = 7;
+    descriptor->os_fd_check = ~7;
+}
+
+static void miscount_the_given(tina__world *world)
+{
+    give(world);
+    life_shard(world)->given_count--;
+}
+
+/* As if it had come back. */
+static tina__descriptor *take_back(tina__world *world, tina_handle giver)
+{
+    tina__shard *shard = life_shard(world);
+    tina__descriptor *descriptor = &shard->p.descriptors[tina__descriptor_keep(shard)];
+    descriptor->state = TINA__DESCRIPTOR_RETURNED;
+    descriptor->giver = giver;
+    return descriptor;
+}
+
+static void return_to_a_dead(tina__world *world) { (void)take_back(world, tina__handle_make(0, 1, 3, 1)); }
+
+static void return_and_do_not_tell(tina__world *world)
+{
+    (void)take_back(world, tina__isolate_handle(life_shard(world), echo(world)));
+}
+
+static void return_and_tell_another(tina__world *world)
+{
+    tina__shard *shard = life_shard(world);
+    const tina__descriptor *descriptor = take_back(world, tina__isolate_handle(shard, echo(world)));
+    tina__done_push(shard, busy(world), shard->p.operation_count + 2 * (uint32_t)(descriptor - shard->p.descriptors));
+}
+
+static void return_without_a_number(tina__world *world)
+{
+    take_back(world, tina__isolate_handle(life_shard(world), echo(world)))->os_fd = 3;
+}
+
 /* ---- Buffers ----------------------------------------------------------------------------------------------------- */
 
 static void leak_a_buffer(tina__world *world) { (void)tina__pool_take(&life_shard(world)->buffers); }
@@ -246,6 +317,23 @@ static const life_alarm alarms[] = {
      "shard 0: a closed descriptor is free when its close has been handled"},
     {"descriptor_leaked_rings", leak_a_descriptor, "shard 0: every descriptor in use is kept, open, given or closed"},
     {"descriptor_kept_for_nobody_rings", keep_one_for_nobody, "shard 0: a descriptor is kept for an accept"},
+    {"descriptor_given_without_a_place_rings", give_without_a_place,
+     "shard 0: a descriptor that was given has a place for the answer"},
+    {"descriptor_given_to_no_shard_rings", give_to_no_shard,
+     "shard 0: a descriptor that was given has a place for the answer"},
+    {"descriptor_given_in_anothers_place_rings", give_in_anothers_place,
+     "shard 0: a descriptor that was given has a place for the answer"},
+    {"descriptor_given_and_owned_rings", give_and_own, "shard 0: a descriptor that was given is nobody's here"},
+    {"descriptor_given_and_kept_rings", give_and_keep_the_number,
+     "shard 0: a descriptor that was given names none of the system's"},
+    {"descriptors_given_miscounted_ring", miscount_the_given, "shard 0: every descriptor that was given is counted"},
+    {"descriptor_returned_to_a_dead_rings", return_to_a_dead, "shard 0: who is told of what came back is alive"},
+    {"descriptor_returned_and_not_told_rings", return_and_do_not_tell,
+     "shard 0: a giver is told of each descriptor that came back"},
+    {"descriptor_returned_to_another_rings", return_and_tell_another,
+     "shard 0: what an isolate is told to have come back was its own"},
+    {"descriptor_returned_without_a_number_rings", return_without_a_number,
+     "shard 0: an open descriptor names the system's"},
     {"buffer_leaked_rings", leak_a_buffer, "shard 0: a buffer is free, lent, or has users"},
     {"buffer_given_twice_rings", give_a_buffer_back, "shard 0: a buffer is free, lent, or has users"},
     {"buffer_kept_for_nobody_rings", keep_a_buffer, "shard 0: the users of a buffer are operations"},

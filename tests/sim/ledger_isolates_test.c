@@ -83,6 +83,22 @@ static void write_what_is_carried(tina__world *world) { carried(world)->isolate 
 static void lose_the_writers_list(tina__world *world) { life_isolate(world, LIFE_ASKER)->transfers = 99; }
 static void change_the_writer(tina__world *world) { written(world)->isolate++; }
 static void misplace_a_transfer(tina__world *world) { written(world)->previous = 0; }
+static void write_what_is_free(tina__world *world) { written(world)->state = TINA__TRANSFER_FREE; }
+static void carry_what_is_written(tina__world *world) { carried(world)->state = TINA__TRANSFER_WRITTEN; }
+
+/* As if it were on its way to the other shard, in that life or the one before. */
+static tina__transfer_record *send(tina__world *world, tina__transfer_state state)
+{
+    tina__shard *shard = life_shard(world);
+    tina__transfer_record *record = &shard->p.transfer_records[tina__pool_take(&shard->transfers)];
+    *record = (tina__transfer_record){.generation = 1, .isolate = TINA__NONE, .state = (uint8_t)state, .to_shard = 1};
+    return record;
+}
+
+static void send_without_a_place(tina__world *world) { send(world, TINA__TRANSFER_SENT)->place = 9999; }
+static void send_in_anothers_place(tina__world *world) { send(world, TINA__TRANSFER_SENT)->place = 0; }
+static void leave_to_who_knows(tina__world *world) { (void)send(world, TINA__TRANSFER_LEFT); }
+static void miscount_what_is_left(tina__world *world) { life_shard(world)->transfers_left++; }
 
 /* ---- What they are parked for ----------------------------------------------------------------------------- */
 
@@ -209,6 +225,16 @@ static const life_alarm alarms[] = {
     {"transfer_carried_and_written_rings", write_what_is_carried, "shard 0: a transfer is carried or written, not both"},
     {"transfer_list_lost_rings", lose_the_writers_list, "shard 0: the list of what an isolate writes ends"},
     {"transfer_of_another_rings", change_the_writer, "shard 0: a transfer is in its writer's list"},
+    {"transfer_written_and_free_rings", write_what_is_free, "shard 0: a transfer knows what it is"},
+    {"transfer_carried_as_written_rings", carry_what_is_written, "shard 0: a transfer knows what it is"},
+    {"transfer_sent_without_a_place_rings", send_without_a_place,
+     "shard 0: a transfer that was sent has a place for the answer"},
+    {"transfer_sent_in_anothers_place_rings", send_in_anothers_place,
+     "shard 0: a transfer that was sent has a place for the answer"},
+    {"transfer_left_for_nobody_rings", leave_to_who_knows,
+     "shard 0: a transfer that an old life has sent is free when nobody reads it"},
+    {"transfers_left_miscounted_ring", miscount_what_is_left,
+     "shard 0: every transfer that an old life has sent is counted"},
     {"transfer_misplaced_rings", misplace_a_transfer, "shard 0: a transfer knows what stands before it"},
     {"call_awaited_that_is_none_rings", lose_a_call, "shard 0: who is parked for a call has one"},
     {"call_awaited_of_another_rings", await_anothers_call, "shard 0: the call that an isolate is parked for is its own"},

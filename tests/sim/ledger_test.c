@@ -9,6 +9,7 @@
 #include "support/still_life.h"
 
 #include "core/census.h"
+#include "core/gift.h"
 #include "core/invariant.h"
 #include "core/lookup.h"
 #include "core/timers.h"
@@ -88,6 +89,25 @@ static void leak_a_socket(tina__world *world)
 {
     int os_fd, os_error;
     tina_ignore(tina__net_backend.socket_open(backend(world), TINA_IPV4, TINA_STREAM, &os_fd, &os_error));
+}
+
+/* No message carries it. */
+static void let_go_of_a_socket(tina__world *world)
+{
+    int os_fd, os_error;
+    tina_ignore(tina__net_backend.socket_open(backend(world), TINA_IPV4, TINA_STREAM, &os_fd, &os_error));
+    tina__net_backend.let_go(backend(world), os_fd, 11);
+}
+
+/* It is still its owner's. */
+static void give_and_keep(tina__world *world)
+{
+    const tina__shard *shard = life_shard(world);
+    uint32_t index = life_isolate(world, LIFE_BUSY)->descriptors / 2;
+    tina__gift gift = {.os_fd = shard->p.descriptors[index].os_fd};
+    tina_message *message = tina__spsc_claim_answer(&world->wires.wires[1].in);
+    *message = (tina_message){.tag = TINA_TAG_FD, .flags = TINA__MESSAGE_GIFT, .size = sizeof gift};
+    memcpy(message->payload, &gift, sizeof gift);
 }
 
 static void miscount_sockets(tina__world *world) { world->net->open_count--; }
@@ -226,6 +246,10 @@ static const life_alarm alarms[] = {
      "shard 0: an open descriptor is open in the net, and the shard's"},
     {"socket_shared_rings", share_a_descriptor, "shard 0: every open socket of the shard is one descriptor's"},
     {"socket_leaked_rings", leak_a_socket, "shard 0: every open socket of the shard is one descriptor's"},
+    {"socket_between_shards_in_no_message_rings", let_go_of_a_socket,
+     "all shards: a descriptor between two shards lies in one message"},
+    {"socket_in_a_message_and_owned_rings", give_and_keep,
+     "all shards: a descriptor between two shards lies in one message"},
     {"sockets_miscounted_by_the_net_rings", miscount_sockets, "all shards: open sockets are miscounted"},
     {"bytes_from_nowhere_ring", invent_bytes,
      "all shards: every byte that was sent was received, is on its way, or was lost with its connection"},

@@ -111,6 +111,15 @@ static uint32_t take_place(tina__world *world, tina__place_state state)
 
 static void leak_a_place(tina__world *world) { (void)take_place(world, TINA__PLACE_FREE); }
 static void wait_and_be_gone(tina__world *world) { (void)take_place(world, TINA__PLACE_WAITING); }
+static void wait_as(tina__world *world, uint8_t kind)
+{
+    uint32_t index = take_place(world, TINA__PLACE_WAITING);
+    life_shard(world)->p.peers[1].places[index].kind = kind;
+}
+
+static void wait_for_no_gift(tina__world *world) { wait_as(world, TINA__PLACE_GIFT); }
+static void wait_for_no_transfer(tina__world *world) { wait_as(world, TINA__PLACE_TRANSFER); }
+static void wait_for_what_is_nothing(tina__world *world) { wait_as(world, 77); }
 static void lapse_unlisted(tina__world *world) { (void)take_place(world, TINA__PLACE_LAPSED); }
 static void lapse_unmarked(tina__world *world)
 {
@@ -190,6 +199,9 @@ static const life_alarm alarms[] = {
     {"debt_of_nobody_rings", owe_what_another_shard_asked, "shard 0: what is owed is owed by somebody who lives"},
     {"place_leaked_rings", leak_a_place, "shard 0: every place in use is waited for, or on its way back"},
     {"place_of_nobody_rings", wait_and_be_gone, "shard 0: a place is waited for by somebody who lives"},
+    {"place_of_no_gift_rings", wait_for_no_gift, "shard 0: a place of a gift is that of a descriptor that was given"},
+    {"place_of_no_transfer_rings", wait_for_no_transfer, "shard 0: a place of a transfer is that of one that was sent"},
+    {"place_of_no_kind_rings", wait_for_what_is_nothing, "shard 0: a place is of some kind"},
     {"place_lapsed_and_unlisted_rings", lapse_unlisted, "shard 0: a place that has lapsed is to be withdrawn"},
     {"place_lapsed_and_unmarked_rings", lapse_unmarked, "shard 0: a peer is marked while it has places to be withdrawn"},
     {"places_list_lost_rings", lapse_nothing, "shard 0: the list of places to be withdrawn ends"},

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "net_rig.h"
+#include "sim/disk_inside.h"
 
 #define READ   TINA_OPEN_READ
 #define WRITE  TINA_OPEN_WRITE
@@ -176,10 +177,31 @@ static void open_that_fails_leaves_nothing(void **state)
     net_open(&rig);
     net_close_fd(&rig, 0, file_open(0, "dir/x", CREATE));
     net_assert(open_it(0, "none", READ), TINA_NOT_FOUND, ENOENT);
-    net_assert(open_it(0, "dir", READ), TINA_SYSTEM_ERROR, EISDIR);
+    net_assert(open_it(0, "dir", WRITE), TINA_SYSTEM_ERROR, EISDIR);
     net_assert(open_it(0, "dir/x/y", READ), TINA_NOT_FOUND, ENOTDIR);
     net_assert(open_it(0, "dir/x", CREATE | TINA_OPEN_EXCLUSIVE), TINA_SYSTEM_ERROR, EEXIST);
     assert_int_equal(net_ledger(&rig).sockets, 0);
+    assert_int_equal(disk().opens, 0);
+    net_close(&rig);
+}
+
+static void directory_is_synced_and_has_nothing_to_read(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    int client, server;
+    net_pair(&rig, &client, &server);
+    int file = file_open(0, "dir/new", CREATE);
+    net_assert(rename_it(0, "dir/new\0dir/x", 8), TINA_OK, 0);
+    int directory = file_open(0, "dir", READ);
+    net_assert(ask(0, TINA__IO_SYNC, directory, 0), TINA_OK, 0);
+    net_assert(ask(0, TINA__IO_STAT, directory, 0), TINA_UNSUPPORTED, 0);
+    net_assert(read_it(0, directory, 0, 0), TINA_SYSTEM_ERROR, EISDIR);
+    net_assert(ask(0, TINA__IO_TRUNCATE, directory, 0), TINA_SYSTEM_ERROR, EINVAL);
+    net_assert(write_it(0, directory, 0, "x", 1), TINA_SYSTEM_ERROR, EBADF);
+    net_assert(send_file(0, client, directory, 0, 1), TINA_SYSTEM_ERROR, EINVAL);
+    net_close_fd(&rig, 0, directory);
+    net_close_fd(&rig, 0, file);
     assert_int_equal(disk().opens, 0);
     net_close(&rig);
 }
@@ -469,6 +491,45 @@ static void short_io_reads_and_writes_less(void **state)
     net_close(&rig);
 }
 
+/* ---- What checkers find ------------------------------------------------------------------------------- */
+
+static void file_that_nobody_has_is_found(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    tina__disk_file file;
+    assert_int_equal(tina__disk_open(tina__net_disk(rig.net), "x", CREATE, &file), 0);
+    assert_string_equal(tina__net_broken(rig.net), "files are open that nobody has");
+    tina__disk_close(tina__net_disk(rig.net), file);
+    net_close(&rig);
+}
+
+static void operation_on_a_file_that_waits_is_found(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    int fd = (int)tina__net_slot_take(rig.net, 0, TINA_IPV4, TINA_STREAM);
+    tina__net_socket *socket = tina__net_at(rig.net, (uint32_t)fd);
+    socket->state = TINA__SOCKET_FILE;
+    socket->halves[TINA__NET_READS].state = TINA__HALF_WAITS;
+    assert_string_equal(tina__net_broken(rig.net), "an operation on a file waits");
+    socket->halves[TINA__NET_READS].state = TINA__HALF_IDLE;
+    socket->state = TINA__SOCKET_OPEN;
+    net_close(&rig);
+}
+
+static void damage_of_the_disk_is_the_nets_too(void **state)
+{
+    (void)state;
+    net_open(&rig);
+    int fd = file_open(0, "x", CREATE);
+    uint32_t node = tina__net_at(rig.net, (uint32_t)fd)->file.node;
+    tina__disk_node_at(tina__net_disk(rig.net), node)->unsynced++;
+    assert_string_equal(tina__net_broken(rig.net), "a file's unsynced writes are miscounted");
+    tina__disk_node_at(tina__net_disk(rig.net), node)->unsynced--;
+    net_close(&rig);
+}
+
 /* ---- From a file to a connection --------------------------------------------------------------------- */
 
 static void sendfile_goes_as_far_as_there_is_room_and_file(void **state)
@@ -589,6 +650,7 @@ int main(void)
         cmocka_unit_test(file_larger_than_4_gib_has_its_size),
         cmocka_unit_test(names_are_changed_and_removed),
         cmocka_unit_test(open_that_fails_leaves_nothing),
+        cmocka_unit_test(directory_is_synced_and_has_nothing_to_read),
         cmocka_unit_test(open_without_a_descriptor_creates_nothing),
         cmocka_unit_test(wrong_access_is_refused),
         cmocka_unit_test(file_is_no_socket_and_no_socket_a_file),
@@ -603,6 +665,9 @@ int main(void)
         cmocka_unit_test(io_error_and_disk_error_strike_what_has_done_nothing),
         cmocka_unit_test(disk_error_of_a_write_may_be_a_full_disk),
         cmocka_unit_test(short_io_reads_and_writes_less),
+        cmocka_unit_test(file_that_nobody_has_is_found),
+        cmocka_unit_test(operation_on_a_file_that_waits_is_found),
+        cmocka_unit_test(damage_of_the_disk_is_the_nets_too),
         cmocka_unit_test(sendfile_goes_as_far_as_there_is_room_and_file),
         cmocka_unit_test(sendfile_that_waits_is_cancelled_or_reset),
         cmocka_unit_test(sendfile_to_one_that_has_closed_is_lost),

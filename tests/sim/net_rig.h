@@ -70,6 +70,15 @@ static inline void net_attach(net_rig *rig, uint32_t shard)
         api->lend(rig->shards[shard].backend, i);
 }
 
+static inline void net_detach(net_rig *rig, uint32_t shard)
+{
+    const tina__backend_config *config = &rig->shards[shard].config;
+    api->close(rig->shards[shard].backend);
+    free(config->buffers);
+    free(config->annexes);
+    free(config->memory);
+}
+
 static inline void net_open_seeded(net_rig *rig, uint64_t seed)
 {
     memset(rig, 0, sizeof *rig);
@@ -115,12 +124,8 @@ static inline void net_close(net_rig *rig)
     assert_int_equal(ledger.moving, 0);
     assert_true(tina__net_next_ns(rig->net) == TINA_NONE_NS);
     assert_int_equal(rig->unexpected, 0);
-    for (uint32_t i = 0; i < NET_SHARDS; i++) {
-        api->close(rig->shards[i].backend);
-        free(rig->shards[i].config.buffers);
-        free(rig->shards[i].config.annexes);
-        free(rig->shards[i].config.memory);
-    }
+    for (uint32_t i = 0; i < NET_SHARDS; i++)
+        net_detach(rig, i);
     tina__net_destroy(rig->net);
 }
 

@@ -614,9 +614,7 @@ static void close_of_a_backend_leaves_its_sockets_to_others(void **state)
     int client, server;
     net_pair(&rig, &client, &server);
     net_receive(&rig, 1, server, 0);
-    api->close(rig.shards[1].backend);
-    free(rig.shards[1].config.buffers);
-    free(rig.shards[1].config.memory);
+    net_detach(&rig, 1);
     assert_true(tina__net_is_open(rig.net, server, 1));
     net_attach(&rig, 1);
     net_send(&rig, 0, client, "x", 1);

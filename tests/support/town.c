@@ -306,5 +306,11 @@ tina_faults town_faults(void)
         .shard_stall = {1, 200},
         .shard_stall_length = {1, 20},
         .shard_fault = {1, 1000},
+        .datagram_loss = {1, 20},
+        .datagram_double = {1, 20},
+        .disk_error = {1, 50},
+        .disk_torn_write = {1, 4},
+        .disk_lost_write = {1, 4},
+        .disk_bit_rot = {1, 50},
     };
 }
