@@ -146,6 +146,7 @@ static void thread_body(void *argument)
 {
     helper *self = argument;
     tina__file_threads *threads = self->threads;
+    tina__os_unpin(); /* the shard that it works for keeps its core for itself */
     pthread_mutex_lock(&threads->lock);
     threads->live_count++;
     pthread_cond_signal(&threads->rest);

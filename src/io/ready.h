@@ -40,7 +40,7 @@ enum {
     TINA__READY_FRESH,
     TINA__READY_CONNECTING,
     TINA__READY_STARVED, /* completed for want of a buffer */
-    TINA__READY_WORKING, /* a sendfile that is with the threads */
+    TINA__READY_WORKING, /* with the threads, or in the line for them */
     TINA__READY_STOPPING /* likewise, and it was cancelled */
 };
 
@@ -55,12 +55,11 @@ typedef struct tina__ready_fd {
     bool is_watched;
     bool is_drained; /* a read would block; means something only while it is watched */
     bool is_full;    /* likewise a write */
-    bool
-        is_exact; /* watched, and a short read or write says that the rest would block: TCP. Others stop at borders of their own */
-    bool is_ending; /* an end, an error or urgent data: it no longer does */
-    bool is_plain;  /* a pipe or a device that does not know how to read or write without waiting */
-    bool is_polled; /* in that list */
-    bool has_news;  /* it may be written to, said an event since its sendfile went to the threads */
+    bool is_exact;   /* watched TCP: a short read or write says that the rest would block; others stop where they like */
+    bool is_ending;  /* an end, an error or urgent data: it no longer does */
+    bool is_plain;   /* a pipe or a device that does not know how to read or write without waiting */
+    bool is_polled;  /* in that list */
+    bool has_news;   /* it may be written to, said an event since its sendfile went to the threads */
 } tina__ready_fd;
 TINA_STATIC_ASSERT(sizeof(tina__ready_fd) <= 48, "what a descriptor costs, for a million of them");
 

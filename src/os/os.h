@@ -42,6 +42,8 @@ size_t tina__os_cpus(uint16_t *cpus, size_t max);
 size_t tina__os_cpu_quota(void);
 /* Pin the calling thread to a core, and read it back. */
 tina_status tina__os_pin(uint16_t cpu, int *os_error);
+/* The calling thread may run wherever the process may: where its first thread does. */
+void tina__os_unpin(void);
 /* The process's soft limit on open descriptors. */
 uint64_t tina__os_fd_limit(void);
 

@@ -148,6 +148,14 @@ tina_status tina__os_pin(uint16_t cpu, int *os_error)
     return TINA_OK;
 }
 
+/* Where it fails the thread stays where it is, which is slower and nothing else. */
+void tina__os_unpin(void)
+{
+    core_set cores = {.words = {0}};
+    if (sched_getaffinity(getpid(), sizeof cores, &cores.set) == 0)
+        (void)sched_setaffinity(0, sizeof cores, &cores.set);
+}
+
 /* ---- Threads ---- */
 
 /* The number that the kernel knows the thread by; 0: it has ended. The thread's CPU clock is the number's complement, above three bits. */

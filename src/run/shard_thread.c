@@ -308,9 +308,12 @@ static void on_broken(void *argument, const char *what)
         spec->on_broken(spec->log_user, what);
 }
 
+/* Where the kernel, or a thread that works on a file, does not let go, the shard's memory has to stay where it is. */
 static void close_backend(void *argument)
 {
     tina__shard_thread *thread = argument;
+    if (!thread->is_lost && !thread->api->abandon(thread->backend))
+        thread->is_lost = true;
     thread->api->close(thread->backend);
 }
 

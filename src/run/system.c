@@ -116,8 +116,10 @@ static void destroy(tina_system *system)
     close_event(system->helper_bell.wake_fd);
     for (size_t i = 0; i < system->shard_count && system->publics != NULL; i++)
         close_event(system->publics[i].bell.wake_fd);
-    for (size_t i = 0; i < system->shard_count && system->bases != NULL; i++)
-        tina__mapping_release(&system->plans[i], system->bases[i]);
+    for (size_t i = 0; i < system->shard_count && system->bases != NULL; i++) {
+        if (system->threads == NULL || !system->threads[i].is_lost) /* of one that is lost, somebody may still write to it */
+            tina__mapping_release(&system->plans[i], system->bases[i]);
+    }
     if (system->has_trap)
         tina__trap_remove();
     for (size_t i = 0; i < system->shard_count && system->threads != NULL; i++)

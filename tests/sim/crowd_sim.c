@@ -109,6 +109,7 @@ typedef struct member {
     bool is_loose; /* was told of a shutdown, which overtakes what one is parked for */
 } member;
 
+/* At most one draw in an expression, initializer or call: the order of two would be the compiler's. */
 static uint32_t below(uint32_t bound, tina_ctx *ctx) { return (uint32_t)(tina_random(ctx) % bound); }
 
 static bool is_one_in(uint32_t bound, tina_ctx *ctx) { return below(bound, ctx) == 0; }
@@ -137,8 +138,10 @@ static bool is_closing(tina_ctx *ctx)
 static tina_handle anybody(tina_ctx *ctx)
 {
     const crowd *all = tina_user(ctx);
-    if (is_one_in(3, ctx))
-        return tina_named((uint8_t)below(all->shard_count, ctx), (uint16_t)(1 + below(NAMES_MAX + 1, ctx)));
+    if (is_one_in(3, ctx)) {
+        uint8_t shard = (uint8_t)below(all->shard_count, ctx);
+        return tina_named(shard, (uint16_t)(1 + below(NAMES_MAX + 1, ctx)));
+    }
     return all->known[below(KNOWN_MAX, ctx)];
 }
 
@@ -233,8 +236,10 @@ static void do_call(member *me, tina_ctx *ctx)
     call *next = &me->calls[me->call_count];
     if (me->call_count == CALLS_MAX || !letter_make(payload, &next->number, 0, ctx))
         return;
-    tina_status status = tina_call_start(ctx, anybody(ctx), TAG_REQUEST, payload, letter_size(next->number),
-                                         1 + tina_random(ctx) % TIMEOUT_NS, &next->correlation);
+    tina_handle to = anybody(ctx);
+    uint64_t timeout_ns = 1 + tina_random(ctx) % TIMEOUT_NS;
+    tina_status status =
+        tina_call_start(ctx, to, TAG_REQUEST, payload, letter_size(next->number), timeout_ns, &next->correlation);
     letter_sent(next->number, status, ctx);
     me->call_count += status == TINA_OK;
 }
@@ -632,13 +637,10 @@ static void do_spawn(member *me, tina_ctx *ctx)
     static const uint16_t groups[] = {TINA_GROUP_NONE, TINA_GROUP_SELF, TINA_GROUP_ROOT, 1, 2};
     legacy left = {0};
     uint8_t place = (uint8_t)below(LINKS_MAX, ctx);
-    tina_spawn child = {
-        .type = (uint8_t)below(TYPE_COUNT, ctx),
-        .restart = (uint8_t)below(4, ctx),
-        .group = groups[below(sizeof groups / sizeof groups[0], ctx)],
-        .args = &left,
-        .args_size = sizeof left,
-    };
+    tina_spawn child = {.args = &left, .args_size = sizeof left};
+    child.type = (uint8_t)below(TYPE_COUNT, ctx);
+    child.restart = (uint8_t)below(4, ctx);
+    child.group = groups[below(sizeof groups / sizeof groups[0], ctx)];
     link *at = &me->links[place];
     bool is_idle = !is_under_way(me, place, false) && !is_under_way(me, place, true); /* its positions are known */
     if (!tina_fd_is_none(at->fd) && at->halves == TINA_BOTH_HALVES && is_idle) {
@@ -659,8 +661,10 @@ static void do_spawn(member *me, tina_ctx *ctx)
 static void do_stop(tina_ctx *ctx)
 {
     static const uint64_t graces_ns[] = {1, 5 * MILLISECOND_NS, TINA_NONE_NS};
-    if (is_one_in(4, ctx))
-        tina_ignore(tina_stop_child(ctx, anybody(ctx), graces_ns[below(3, ctx)]));
+    if (!is_one_in(4, ctx))
+        return;
+    tina_handle whom = anybody(ctx);
+    tina_ignore(tina_stop_child(ctx, whom, graces_ns[below(3, ctx)]));
 }
 
 /* ---- A member ------------------------------------------------------------------- */
@@ -704,8 +708,9 @@ static tina_effect call_somebody(member *me, tina_ctx *ctx)
         return tina_receive();
     letter_sent(me->parked_number, TINA_OK, ctx); /* unless it is refused */
     me->parked = TAG_REQUEST;
-    return tina_call(ctx, anybody(ctx), TAG_REQUEST, payload, letter_size(me->parked_number),
-                     1 + tina_random(ctx) % TIMEOUT_NS);
+    tina_handle to = anybody(ctx);
+    uint64_t timeout_ns = 1 + tina_random(ctx) % TIMEOUT_NS;
+    return tina_call(ctx, to, TAG_REQUEST, payload, letter_size(me->parked_number), timeout_ns);
 }
 
 static tina_effect wait_for_io(member *me, const tina_message *message, tina_ctx *ctx)
@@ -925,20 +930,20 @@ static void grow_group(tree *of, uint32_t index, uint32_t depth, uint16_t *name,
         .children = children,
         .child_count = count + (index + 1 < depth),
         .name = (uint16_t)index,
-        .strategy = (uint8_t)draw(state, TINA_ONE_FOR_ONE, TINA_REST_FOR_ONE),
-        .restart_max = draw(state, 3, 200),
-        .backoff_ns = draw(state, 0, 5) * MILLISECOND_NS,
         .backoff_max_ns = 50 * MILLISECOND_NS,
     };
+    group->strategy = (uint8_t)draw(state, TINA_ONE_FOR_ONE, TINA_REST_FOR_ONE);
+    group->restart_max = draw(state, 3, 200);
+    group->backoff_ns = draw(state, 0, 5) * MILLISECOND_NS;
     for (uint32_t i = 0; i < group->child_count; i++) {
         static const uint8_t policies[] = {TINA_PERMANENT, TINA_PERMANENT, TINA_PERMANENT, TINA_TRANSIENT, TINA_TEMPORARY};
         bool is_named = i != inner && *name < NAMES_MAX;
         children[i] = (tina_child){
             .group = i == inner ? &of->groups[index + 1] : NULL,
-            .type = (uint8_t)draw(state, 0, TYPE_COUNT - 1),
             .name = is_named ? ++*name : 0,
-            .restart = policies[draw(state, 0, 4)],
         };
+        children[i].type = (uint8_t)draw(state, 0, TYPE_COUNT - 1);
+        children[i].restart = policies[draw(state, 0, 4)];
     }
 }
 

@@ -249,7 +249,8 @@ static void step_write(void)
     }
     model_write *write = &file->writes[file->write_count];
     uint32_t most = draw(2) == 0 ? 100 : WRITE_SIZE;
-    *write = (model_write){.shard = draw(DISK_SHARDS), .size = 1 + draw(most)};
+    *write = (model_write){.shard = draw(DISK_SHARDS)};
+    write->size = 1 + draw(most);
     write->offset = draw(FILE_SIZE - write->size + 1);
     for (uint32_t i = 0; i < write->size; i++)
         write->data[i] = (uint8_t)(1 + draw(255));

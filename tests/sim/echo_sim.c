@@ -266,7 +266,8 @@ static void choose(echo_run *run, uint64_t *state)
     run->settings.is_quiet = true;
     run->settings.connections = draw(state, 4, CONNECTIONS_MAX);
     run->settings.fault = draw(state, FAULT_CRASH, FAULT_SEGV);
-    run->settings.crash_after = draw(state, 0, 1) * draw(state, 1, 10);
+    run->settings.crash_after = draw(state, 0, 1);
+    run->settings.crash_after *= draw(state, 1, 10); /* not in one expression: their order would be the compiler's */
     run->provers_per_shard = draw(state, 1, PROVERS_PER_SHARD_MAX);
     run->record_max = draw(state, 1, 4) == 1 ? RECORD_MAX : 200;
     run->pause_ns = draw(state, 0, 50) * MILLISECOND_NS;

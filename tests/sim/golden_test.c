@@ -17,8 +17,8 @@
 #include "support/town.h"
 
 static const uint64_t golden[] = {
-    0xe3fd9701f2a74674, 0x0c9fb2aae5a91032, 0xfdec424be2bea527, 0x8d78fe7fcee44c00,
-    0xec6c5582c22b7012, 0xb316de5d69f16c98, 0xef3d8703bead3797, 0x6c4b33eec5e5c905,
+    0xa39928eff82a2a54, 0xfc1c37efda1f977e, 0x865029d215d2c1bc, 0xbae59cfc7dcefd39,
+    0xcedf022cf4a6e326, 0xbd6a4a95e9e27176, 0x1d5b99f59861999d, 0x8ef1f9cda645447c,
 };
 #define SEEDS (sizeof golden / sizeof golden[0])
 

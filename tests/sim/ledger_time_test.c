@@ -104,7 +104,7 @@ static uint32_t take_place(tina__world *world, tina__place_state state)
 {
     tina__peer *peer = &life_shard(world)->p.peers[1];
     uint32_t index = tina__pool_take(&peer->place_pool);
-    peer->places[index].state = state;
+    peer->places[index].state = (uint8_t)state;
     peer->places[index].link = TINA__NONE;
     return index;
 }

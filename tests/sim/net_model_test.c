@@ -414,7 +414,8 @@ static void some_rates(void)
         rates.io_error = (tina_ratio){below(2), 20};
         rates.connection_reset = (tina_ratio){below(2), 60};
         rates.short_io = (tina_ratio){below(2), 3};
-        rates.io_delay = (tina_range){below(2), below(9)};
+        rates.io_delay.min = below(2); /* not in one initializer: their order would be the compiler's */
+        rates.io_delay.max = below(9);
     }
     rig.faults.rates = rates;
 }

@@ -46,15 +46,22 @@ static void hand_around(citizen *me, tina_ctx *ctx)
     if (tina_transfer_alloc(ctx, &transfer, &data, &capacity) != TINA_OK)
         return;
     memset(data, (int)me->heard & 0x7F, TRANSFER_OF);
-    tina_handle to = tina_named(tina_shard(ctx), (uint16_t)(1 + below(ctx, CITIZENS)));
-    if (tina_transfer_send(ctx, to, transfer, TRANSFER_OF) != TINA_OK)
+    if (tina_transfer_send(ctx, somebody(ctx), transfer, TRANSFER_OF) != TINA_OK)
         tina_transfer_free(ctx, transfer);
+}
+
+/* Whoever gets it, or gets it back, closes it. */
+static void give_away(tina_ctx *ctx)
+{
+    tina_fd fd;
+    if (tina_socket(ctx, TINA_IPV4, TINA_STREAM, &fd) == TINA_OK && tina_fd_give(ctx, somebody(ctx), fd) != TINA_OK)
+        tina_ignore(tina_io_start(ctx, &(tina_op){.kind = TINA_IO_CLOSE, .fd = fd}));
 }
 
 static tina_effect act(citizen *me, tina_ctx *ctx)
 {
     tina_spawn spawn = {.type = TYPE_MAYFLY, .restart = below(ctx, 2) == 0 ? TINA_TRANSIENT : TINA_TEMPORARY};
-    switch (below(ctx, 9)) {
+    switch (below(ctx, 10)) {
     case 0: tina_ignore(tina_send(ctx, somebody(ctx), TAG_HELLO, &me->heard, sizeof me->heard)); break;
     case 1: return tina_call(ctx, somebody(ctx), TAG_ASK, NULL, 0, 20 * MS);
     case 2: tina_ignore(tina_call_start(ctx, somebody(ctx), TAG_ASK, NULL, 0, 5 * MS, NULL)); break;
@@ -63,6 +70,7 @@ static tina_effect act(citizen *me, tina_ctx *ctx)
     case 5: tina_ignore(tina_watch(ctx, me->child)); break;
     case 6: tina_ignore(tina_timer_start(ctx, below(ctx, 50) * MS, TAG_LATER, &me->timer)); break;
     case 7: (void)tina_timer_cancel(ctx, me->timer); break;
+    case 8: give_away(ctx); break;
     default: hand_around(me, ctx); break;
     }
     return tina_receive();
@@ -88,6 +96,7 @@ static tina_effect citizen_handle(void *self, const tina_message *message, tina_
     case TAG_WAKE: return act(me, ctx);
     case TAG_ASK: return answer(me, message, ctx);
     case TAG_HELLO: tina_unwatch(ctx, message->source); return tina_receive();
+    case TINA_TAG_FD: return tina_io_close(ctx, message->io.fd);
     default: return tina_receive();
     }
 }

@@ -1,7 +1,7 @@
 /*
  * A busy little system for simulations: on each shard citizens who send, call,
- * watch, spawn, set timers and hand transfers around, as their shard's random
- * stream has it, a server, and clients who connect to the next shard's server and
+ * watch, spawn, set timers, hand transfers around and give sockets away, as their
+ * shard's random stream has it, a server, and clients who connect to the next shard's server and
  * have their bytes echoed. It never ends by itself, and drains when it is told to.
  *
  * Every limit is set, so that the hostile twin has the same.

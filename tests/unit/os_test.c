@@ -338,6 +338,30 @@ static int pin_where_there_is_no_core(void)
     return 0;
 }
 
+/* A thread of a pinned one begins where that is; unpinned it may run where the process may. */
+static void count_before_and_after(void *argument)
+{
+    size_t *counts = argument;
+    int os_error;
+    uint16_t first;
+    (void)tina__os_cpus(&first, 1);
+    counts[0] = tina__os_pin(first, &os_error) == TINA_OK ? tina__os_cpus(NULL, 0) : 0;
+    tina__os_unpin();
+    counts[1] = tina__os_cpus(NULL, 0);
+}
+
+static void unpin_lets_the_thread_run_where_the_process_may(void **state)
+{
+    (void)state;
+    size_t counts[2];
+    int os_error;
+    tina__os_thread thread;
+    assert_int_equal(tina__os_thread_start(&thread, 65536, "unpinned", count_before_and_after, counts, &os_error), TINA_OK);
+    tina__os_thread_join(&thread);
+    assert_int_equal(counts[0], 1);
+    assert_int_equal(counts[1], tina__os_cpus(NULL, 0));
+}
+
 static void pin_moves_the_thread(void **state)
 {
     (void)state;
@@ -917,6 +941,7 @@ int main(void)
         cmocka_unit_test(cpus_beyond_the_room_are_counted_only),
         cmocka_unit_test(pin_moves_the_thread),
         cmocka_unit_test(pin_to_no_core_is_refused),
+        cmocka_unit_test(unpin_lets_the_thread_run_where_the_process_may),
         cmocka_unit_test(cpu_quota_is_whole_cores),
         cmocka_unit_test(fd_limit_is_the_soft_one),
         cmocka_unit_test(thread_has_its_name_and_stack),
