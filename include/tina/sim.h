@@ -49,7 +49,7 @@ typedef struct tina_range {
 typedef struct tina_faults {
     tina_ratio handler_crash;    /* of handler calls: it crashes before, after, or faults */
     tina_ratio init_crash;       /* of inits */
-    tina_ratio message_drop;     /* of messages to another shard: lost, and nobody is told */
+    tina_ratio message_drop;     /* of messages to another shard: lost, and nobody is told; a descriptor comes back */
     tina_ratio partition;        /* a round cuts a pair of shards apart, one way or both: what is sent is lost */
     tina_ratio partition_heal;   /* a round ends such a cut */
     tina_range message_delay;    /* of each message to another shard */

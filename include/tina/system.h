@@ -36,7 +36,8 @@ typedef struct tina_usage {
  * The ledger, over all shards, whenever no message is in flight:
  *   sent_local + sent_remote + posted
  *     = delivered + arrived_full + arrived_stale + arrived_exhausted + died_with_owner
- * It counts what users sent: messages, requests, replies, transfers and posts.
+ * It counts what users sent: messages, requests, replies, transfers, given
+ * descriptors and posts.
  * Timers, completions, notices and failed calls are the runtime's and not in it.
  */
 typedef struct tina_stats {

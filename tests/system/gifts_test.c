@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TAG_BEGIN = TINA_TAG_USER, SHARDS = 4, CONNECTIONS = 16, NAME_KEEPER = 1 };
+enum { TAG_BEGIN = TINA_TAG_USER, SHARDS = 4, CONNECTIONS = 16, NAME_KEEPER = 1, NAME_BOMB };
 #define RETRY_NS 1000000u
 
 /* What is read at each hop: which connection it is, and how many hops it had. */
@@ -142,6 +142,49 @@ static tina_effect keeper_handle(void *self, const tina_message *message, tina_c
     return tina_receive();
 }
 
+/* ---- Where shards begin anew -------------------------------------------------------------------- */
+
+/* Gives on what it gets, and keeps nothing: who is lost with a shard is closed there. */
+static tina_effect runner_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    witness *seen = tina_user(ctx);
+    tina_fd fd = message->io.fd;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TAG_BEGIN) {
+        int os_fd;
+        memcpy(&os_fd, message->payload, sizeof os_fd);
+        if (tina_fd_adopt(ctx, os_fd, &fd) != TINA_OK)
+            close(os_fd);
+    } else if (message->tag != TINA_TAG_FD || message->io.status == TINA_SHARD_DOWN) {
+        return tina_receive();
+    }
+    tina_test_count_up(&seen->hops[0]);
+    tina_handle next = tina_named((uint8_t)((tina_shard(ctx) + 1) % SHARDS), NAME_KEEPER);
+    if (tina_fd_give(ctx, next, fd) != TINA_OK)
+        return tina_io_close(ctx, fd);
+    return tina_receive();
+}
+
+static tina_effect bomb_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self, (void)args, (void)args_size;
+    witness *seen = tina_user(ctx);
+    tina_test_count_up(&seen->done); /* one more life has begun */
+    return tina_receive();
+}
+
+static tina_effect bomb_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self, (void)ctx;
+    int *volatile nowhere = (int *)8;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    *nowhere = 1; /* its type's containment is the shard */
+    return tina_receive();
+}
+
 /* ---- From outside -------------------------------------------------------------------------- */
 
 static uint32_t hops_in_all(void)
@@ -236,11 +279,78 @@ static void connections_go_round_whole_through_narrow_channels(void **state)
     on_each_backend(2);
 }
 
+static tina_system *start_to_break(witness *seen, uint8_t backend)
+{
+    static const tina_type types[] = {
+        {.name = "runner", .init = keeper_init, .handler = runner_handle, .size = 8},
+        {.name = "bomb", .init = bomb_init, .handler = bomb_handle, .size = 8, .containment = TINA_CONTAIN_SHARD},
+    };
+    static const tina_child children[] = {{.type = 0, .name = NAME_KEEPER}, {.type = 1, .name = NAME_BOMB}};
+    tina_system_spec spec = {
+        .types = types,
+        .type_count = 2,
+        .root = {.children = children, .child_count = 2},
+        .shard_count = SHARDS,
+        .user = seen,
+        .backend = backend,
+        .fd_count = CONNECTIONS,
+        .shard_restart_max = 1000000,
+        .development = true,
+    };
+    return tina_test_start(&spec);
+}
+
+static void post(tina_system *system, uint32_t shard, uint16_t name, const int *os_fd)
+{
+    size_t size = os_fd == NULL ? 0 : sizeof *os_fd;
+    tina_test_await_that(tina_post(system, tina_named((uint8_t)shard, name), TAG_BEGIN, os_fd, size) == TINA_OK);
+}
+
+/* Each is closed, before the end or at it, and once: another's number would be missed otherwise. */
+static void break_shards(witness *seen, uint8_t backend)
+{
+    int ends[CONNECTIONS][2];
+    uint32_t lives = tina_test_is_slow() ? 20 : 60;
+    memset(seen, 0, sizeof *seen);
+    tina_system *system = start_to_break(seen, backend);
+    tina_test_await(&seen->done, SHARDS);
+    for (uint32_t life = 1; life <= lives; life++) {
+        uint64_t hops = tina_test_counted(&seen->hops[0]);
+        for (uint32_t i = 0; i < CONNECTIONS; i++) {
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[i]), 0);
+            post(system, i % SHARDS, NAME_KEEPER, &ends[i][1]);
+        }
+        tina_test_await(&seen->hops[0], hops + CONNECTIONS + life);
+        post(system, life % SHARDS, NAME_BOMB, NULL);
+        tina_test_await(&seen->done, SHARDS + life);
+        for (uint32_t i = 0; i < CONNECTIONS; i++)
+            close(ends[i][0]);
+    }
+    tina_end_report report;
+    tina_test_end(system, &report);
+    assert_int_equal(report.total.shard_restarts, lives);
+    assert_int_equal(report.total.fds.used, 0);
+}
+
+static void connections_given_while_shards_begin_anew_are_each_closed(void **state)
+{
+    (void)state;
+    static witness seen;
+    uint8_t backends[2];
+    size_t count = tina_test_backends(backends);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = tina_test_fd_count();
+        break_shards(&seen, backends[i]);
+        assert_int_equal(tina_test_fd_count(), before);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_go_round_whole),
         cmocka_unit_test(connections_go_round_whole_through_narrow_channels),
+        cmocka_unit_test(connections_given_while_shards_begin_anew_are_each_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
