@@ -64,7 +64,9 @@ static void tell(uint64_t what) { story = tina__mix64(story ^ what); }
 
 static uint8_t byte_of(uint32_t number, uint32_t at)
 {
-    return at < 4 ? (uint8_t)(number >> 8 * at) : (uint8_t)tina__mix64((uint64_t)number << 32 | at);
+    if (at < 4)
+        return (uint8_t)(number >> 8 * at);
+    return (uint8_t)tina__mix64((uint64_t)number << 32 | at);
 }
 
 static bool may_be_late(void) { return run_rates.io_delay.max != 0; }
