@@ -79,6 +79,8 @@ void tina__buffer_drop(tina__shard *shard, uint32_t buffer)
     tina__pool_give_hot(&shard->buffers, buffer);
 }
 
+uint32_t tina__buffers_for_files(const tina__shard *shard) { return tina__max_u32(shard->p.buffer_count / 4, 1); }
+
 uint32_t tina__buffers_lend(tina__shard *shard)
 {
     uint32_t count = 0;

@@ -32,6 +32,12 @@ void tina__buffer_received(tina__shard *shard, uint32_t buffer);
 /* One user less: a send is over, or what was received has been handled. */
 void tina__buffer_drop(tina__shard *shard, uint32_t buffer);
 
+/*
+ * How many reads of files may be under way: each may hold a lent buffer for as long
+ * as its disk takes, and receives need theirs.
+ */
+uint32_t tina__buffers_for_files(const tina__shard *shard);
+
 /* Lends what may be lent. Returns how many. */
 uint32_t tina__buffers_lend(tina__shard *shard);
 

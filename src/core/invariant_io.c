@@ -174,7 +174,9 @@ static void see_under_way(const tina__shard *shard, const tina__operation *opera
 {
     const tina__op_row *row = tina__op_row_of(operation->kind);
     seen->under_way++;
-    seen->starved += operation->state == TINA__OPERATION_STARVED;
+    bool is_starved = operation->state == TINA__OPERATION_STARVED;
+    seen->starved += is_starved;
+    seen->file_reads += !is_starved && tina__operation_reads_file(operation);
     seen->armed += tina__timer_is_armed(&operation->deadline);
     see_holder(shard, operation->holder, seen);
     if (!expect(seen, row != NULL, "an operation under way is of some kind"))
@@ -237,18 +239,27 @@ static void see_submit_list(const tina__shard *shard, tina__census *seen)
     seen->requests = left;
 }
 
-static void see_starved(const tina__shard *shard, tina__census *seen)
+static uint32_t see_starved_list(const tina__shard *shard, uint32_t list, tina__census *seen)
 {
     uint32_t length = 0;
     uint32_t last = TINA__NONE;
-    for (uint32_t index = shard->starved_head; index != TINA__NONE; index = shard->p.operations[index].link) {
+    for (uint32_t index = shard->starved_head[list]; index != TINA__NONE; index = shard->p.operations[index].link) {
         if (!expect(seen, index < shard->operations.fresh && length++ < seen->under_way, "the list of the starved ends"))
-            return;
+            return length;
         expect(seen, shard->p.operations[index].state == TINA__OPERATION_STARVED, "who is listed as starved is");
         last = index;
     }
+    expect(seen, shard->starved_tail[list] == last, "the list of the starved ends at its tail");
+    return length;
+}
+
+static void see_starved(const tina__shard *shard, tina__census *seen)
+{
+    uint32_t length = 0;
+    for (uint32_t list = 0; list < TINA__STARVED_LISTS; list++)
+        length += see_starved_list(shard, list, seen);
     expect(seen, length == seen->starved, "who is starved is listed");
-    expect(seen, shard->starved_tail == last, "the list of the starved ends at its tail");
+    expect(seen, shard->file_reads == seen->file_reads, "the reads of files that the backend has are counted");
 }
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------ */

@@ -87,6 +87,12 @@ static tina_status receive_make(tina_ctx *frame, const tina_op *op, tina__operat
     return TINA_OK;
 }
 
+static tina_status receive_start(tina__shard *shard, tina__operation *operation)
+{
+    (void)shard;
+    return tina__operation_reads_file(operation) && operation->request.offset > INT64_MAX ? TINA_INVALID : TINA_OK;
+}
+
 static void receive_finish(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion,
                            tina__isolate *owner, tina_io_result *result)
 {
@@ -135,7 +141,7 @@ static const tina__op_row rows[] = {
      TINA__READ,
      {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, NO},
      receive_make,
-     needs_nothing,
+     receive_start,
      is_over_at_once,
      receive_finish},
     {TINA_IO_SENDTO,
@@ -149,14 +155,14 @@ static const tina__op_row rows[] = {
      TINA__READ,
      {NO, TINA__IO_RECEIVE_FROM, NO, NO},
      receive_make,
-     needs_nothing,
+     receive_start,
      is_over_at_once,
      receive_finish},
     {TINA_IO_READ,
      TINA__READ,
      {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, TINA__IO_READ},
      receive_make,
-     needs_nothing,
+     receive_start,
      is_over_at_once,
      receive_finish},
     {TINA_IO_WRITE,

@@ -117,6 +117,9 @@ tina_status tina__send_start(tina__shard *shard, tina__operation *operation)
     if (is_datagram ? operation->size > shard->p.buffer_size : operation->size == 0)
         return TINA_INVALID;
     bool is_write = operation->request.kind == TINA__IO_WRITE;
+    bool is_file = operation->request.fd_class == TINA__FD_FILE;
+    if (is_file && (operation->request.offset > INT64_MAX || operation->size > INT64_MAX - operation->request.offset))
+        return TINA_INVALID;
     if (is_write && operation->request.no_wait)
         return TINA_POOL_EXHAUSTED; /* what is left is for sends that are over at once, which no write can promise */
     return TINA_OK;

@@ -135,9 +135,70 @@ static void queue_request(tina__shard *shard, tina__operation *operation)
 {
     operation->state = TINA__OPERATION_SUBMITTED;
     operation->request.next = NULL;
+    shard->file_reads += tina__operation_reads_file(operation);
     *shard->submit_tail = &operation->request;
     shard->submit_tail = &operation->request.next;
 }
+
+/* ---- Receives and reads that wait for a buffer ------------------------------------------------ */
+
+static uint32_t starved_list(const tina__operation *operation) { return tina__operation_reads_file(operation) ? 1 : 0; }
+
+/* link: the next; done_next: the previous. */
+static void starved_push(tina__shard *shard, tina__operation *operation)
+{
+    uint32_t index = index_of(shard, operation);
+    uint32_t list = starved_list(operation);
+    operation->state = TINA__OPERATION_STARVED;
+    operation->link = TINA__NONE;
+    operation->done_next = shard->starved_tail[list];
+    if (shard->starved_tail[list] == TINA__NONE)
+        shard->starved_head[list] = index;
+    else
+        operation_at(shard, shard->starved_tail[list])->link = index;
+    shard->starved_tail[list] = index;
+}
+
+static void starved_remove(tina__shard *shard, tina__operation *operation)
+{
+    uint32_t list = starved_list(operation);
+    if (operation->done_next == TINA__NONE)
+        shard->starved_head[list] = operation->link;
+    else
+        operation_at(shard, operation->done_next)->link = operation->link;
+    if (operation->link == TINA__NONE)
+        shard->starved_tail[list] = operation->done_next;
+    else
+        operation_at(shard, operation->link)->done_next = operation->done_next;
+}
+
+/* Returns how many more may be fed. */
+static uint32_t feed(tina__shard *shard, uint32_t list, uint32_t most)
+{
+    for (; most != 0 && shard->starved_head[list] != TINA__NONE; most--) {
+        tina__operation *operation = operation_at(shard, shard->starved_head[list]);
+        starved_remove(shard, operation);
+        queue_request(shard, operation);
+    }
+    return most;
+}
+
+/*
+ * As many of them as there are buffers with the backend, those apart that files may
+ * hold, get another try, the longest waiting first. Not only as many as are lent
+ * just now: a buffer may have gone back between the moment when one starved and the
+ * word of it.
+ */
+static void feed_starved(tina__shard *shard)
+{
+    (void)tina__buffers_lend(shard);
+    uint32_t lent = shard->buffers_lent - tina__min_u32(shard->file_reads, shard->buffers_lent);
+    uint32_t for_files = tina__buffers_for_files(shard);
+    lent = feed(shard, 0, lent);
+    (void)feed(shard, 1, tina__min_u32(lent, for_files - tina__min_u32(shard->file_reads, for_files)));
+}
+
+/* ---- Where it is to be done ---------------------------------------------------------------- */
 
 /* A half of a descriptor of the isolate's, with nothing under way in it. */
 static tina_status find_half(const tina__shard *shard, const tina__isolate *isolate, uint64_t fd, uint32_t half,
@@ -211,7 +272,10 @@ tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, ui
     operation->request.token = tina__word_make(shard->id, index, operation->generation);
     occupy(shard, operation, row, index);
     link_operation(shard, operation, isolate);
-    queue_request(shard, operation);
+    if (tina__operation_reads_file(operation) && shard->file_reads >= tina__buffers_for_files(shard))
+        starved_push(shard, operation);
+    else
+        queue_request(shard, operation);
     shard->operations_under_way++;
     tina__count(shard, io_submitted);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_IO, tina__isolate_handle(shard, isolate), operation->kind, 0,
@@ -220,50 +284,6 @@ tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, ui
     if (timeout_ns != 0 && timeout_ns != TINA_NONE_NS)
         tina__timer_wheel_start(shard->p.wheel, &operation->deadline, tina__add_saturating(shard->now_ns, timeout_ns));
     return TINA_OK;
-}
-
-/* ---- Receives that wait for a buffer --------------------------------------------------------- */
-
-/* link: the next; done_next: the previous. */
-static void starved_push(tina__shard *shard, tina__operation *operation)
-{
-    uint32_t index = index_of(shard, operation);
-    operation->state = TINA__OPERATION_STARVED;
-    operation->link = TINA__NONE;
-    operation->done_next = shard->starved_tail;
-    if (shard->starved_tail == TINA__NONE)
-        shard->starved_head = index;
-    else
-        operation_at(shard, shard->starved_tail)->link = index;
-    shard->starved_tail = index;
-}
-
-static void starved_remove(tina__shard *shard, tina__operation *operation)
-{
-    if (operation->done_next == TINA__NONE)
-        shard->starved_head = operation->link;
-    else
-        operation_at(shard, operation->done_next)->link = operation->link;
-    if (operation->link == TINA__NONE)
-        shard->starved_tail = operation->done_next;
-    else
-        operation_at(shard, operation->link)->done_next = operation->done_next;
-}
-
-/*
- * As many of them as there are buffers with the backend get another try, the
- * longest waiting first. Not only as many as are lent just now: a buffer may have
- * gone back between the moment when one starved and the word of it.
- */
-static void feed_starved(tina__shard *shard)
-{
-    (void)tina__buffers_lend(shard);
-    uint32_t lent = shard->buffers_lent;
-    while (lent-- != 0 && shard->starved_head != TINA__NONE) {
-        tina__operation *operation = operation_at(shard, shard->starved_head);
-        starved_remove(shard, operation);
-        queue_request(shard, operation);
-    }
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------- */
@@ -376,6 +396,7 @@ static void complete(tina__shard *shard, const tina__io_completion *completion)
     tina__operation *operation = operation_at(shard, index);
     tina__assert(operation->state == TINA__OPERATION_SUBMITTED);
     tina__assert(operation->generation == tina__word_generation(completion->token));
+    shard->file_reads -= tina__operation_reads_file(operation);
     if (completion->buffer != TINA__BUFFER_NONE)
         tina__buffer_received(shard, completion->buffer);
     if (completion->status == TINA_BUSY && tina__io_fills(operation->request.kind) && operation->stop == TINA_OK) {

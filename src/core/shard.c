@@ -99,8 +99,10 @@ void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, cons
     shard->guard = &shard->public->guard;
     shard->now_ns = now_ns;
     shard->yielded_head = TINA__NONE;
-    shard->starved_head = TINA__NONE;
-    shard->starved_tail = TINA__NONE;
+    for (uint32_t i = 0; i < TINA__STARVED_LISTS; i++) {
+        shard->starved_head[i] = TINA__NONE;
+        shard->starved_tail[i] = TINA__NONE;
+    }
     shard->submit_tail = &shard->submit_head;
     shard->drain_deadline_ns = TINA_NONE_NS;
     shard->revive_seen = atomic_load_explicit(&shared->revive, memory_order_relaxed);

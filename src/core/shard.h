@@ -31,6 +31,7 @@
 #define TINA__PUBLISH_EVERY   64   /* messages to one shard before they are published without waiting for the tick's end */
 #define TINA__STALL_TICKS_MAX 2    /* how long a full receiver that is about to run holds back its channel */
 #define TINA__COLLECT_MAX     64   /* completions taken from the backend at once */
+#define TINA__STARVED_LISTS   2    /* operations that wait for a buffer: those on peers, and reads of files */
 
 /* ---- What shards see of each other ---------------------------------------- */
 
@@ -284,7 +285,9 @@ typedef struct tina__shard {
     uint32_t buffers_lent;    /* with the backend */
     uint32_t buffers_sending; /* held by sends */
     tina__io_request *submit_head, **submit_tail;
-    uint32_t starved_head, starved_tail;
+    uint32_t starved_head[TINA__STARVED_LISTS], starved_tail[TINA__STARVED_LISTS];
+    uint32_t
+        file_reads; /* with the backend, or about to be: each may hold one of the lent buffers for as long as a disk takes */
     uint32_t operations_under_way;                    /* submitted and not over */
     tina__io_completion collected[TINA__COLLECT_MAX]; /* here, so that a wipe finds what a fault kept from its isolates */
     uint32_t collected_count, collected_done;

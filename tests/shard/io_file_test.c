@@ -256,6 +256,48 @@ static void read_without_a_buffer_waits_for_one(void **unused)
     rig_end(rig);
 }
 
+/* A disk may stand still: what waits for it leaves most buffers to peers, and what finds none is not tried again and again. */
+static void reads_of_files_leave_buffers_to_receives(void **unused)
+{
+    (void)unused;
+    rig_system *rig = start();
+    uint32_t most = tina__buffers_for_files(rig->shards[0]);
+    tina_fd files[8];
+    assert_in_range(most, 1, 6);
+    for (uint32_t i = 0; i < most + 2; i++) {
+        files[i] = open_as(rig, &a, TINA__FD_FILE);
+        tina_op read = {.kind = TINA_IO_READ, .fd = files[i]};
+        assert_int_equal(rig_io_start(rig, &a, &read), TINA_OK);
+    }
+    assert_int_equal(rig_request_count(rig, 0), most);
+    /* Each holds a buffer, and what b received and has not looked at holds the rest: no receive is fed with what files hold. */
+    tina_fd idle = rig_socket(rig, &b);
+    tina_op wait = {.kind = TINA_IO_RECV, .fd = idle};
+    for (uint32_t left = rig->shards[0]->buffers_lent - most; left != 0; left--) {
+        tina_op receive = {.kind = TINA_IO_RECV, .fd = rig_socket(rig, &b)};
+        assert_int_equal(rig_io_start(rig, &b, &receive), TINA_OK);
+    }
+    rig_io(rig, &b, &wait);
+    while (rig->shards[0]->buffers_lent > most) {
+        tina__io_request *request = rig_request_last(rig, 0);
+        if (request->slot == tina__word_index(idle.bits))
+            request = rig->backends[0].requests[rig->backends[0].request_count - 2].request;
+        rig_complete_receive(rig, 0, request, "x", 1);
+        rig_settle(rig);
+    }
+    tina_fd socket = rig_socket(rig, &a);
+    tina_op receive = {.kind = TINA_IO_RECV, .fd = socket};
+    assert_int_equal(rig_io_start(rig, &a, &receive), TINA_OK);
+    rig_complete(rig, 0, rig_request_of(rig, socket, TINA__IO_RECEIVE), TINA_BUSY, 0);
+    assert_true(rig_settle_within(rig, 4));
+    assert_null(rig_request_of(rig, socket, TINA__IO_RECEIVE));
+    rig_complete(rig, 0, rig_request_of(rig, files[0], TINA__IO_READ), TINA_OK, 0);
+    rig_settle(rig);
+    assert_non_null(rig_request_of(rig, socket, TINA__IO_RECEIVE));
+    assert_non_null(rig_request_of(rig, files[most], TINA__IO_READ));
+    rig_end(rig);
+}
+
 static void write_of_much_goes_in_chunks_at_growing_offsets(void **unused)
 {
     (void)unused;
@@ -326,6 +368,22 @@ static void truncate_and_sync_ask_for_that(void **unused)
     rig_complete(rig, 0, rig_request_of(rig, fd, TINA__IO_SYNC), TINA_OK, 0);
     rig_settle(rig);
     expect_io(&a, TINA_IO_SYNC, TINA_OK, 0);
+    rig_end(rig);
+}
+
+static void offset_that_no_file_has_is_invalid(void **unused)
+{
+    (void)unused;
+    rig_system *rig = start();
+    tina_fd fd = open_as(rig, &a, TINA__FD_FILE);
+    tina_op op = {.kind = TINA_IO_READ, .fd = fd, .offset = (uint64_t)INT64_MAX + 1};
+    assert_int_equal(rig_io_start(rig, &a, &op), TINA_INVALID);
+    op = (tina_op){.kind = TINA_IO_WRITE, .fd = fd, .data = "xy", .size = 2, .offset = INT64_MAX - 1};
+    assert_int_equal(rig_io_start(rig, &a, &op), TINA_INVALID);
+    op.offset--;
+    assert_int_equal(rig_io_start(rig, &a, &op), TINA_OK);
+    op = (tina_op){.kind = TINA_IO_READ, .fd = open_as(rig, &b, TINA__FD_PIPE), .offset = UINT64_MAX};
+    assert_int_equal(rig_io_start(rig, &b, &op), TINA_OK); /* a pipe has no offsets */
     rig_end(rig);
 }
 
@@ -548,6 +606,8 @@ int main(void)
         cmocka_unit_test(operation_becomes_what_its_descriptor_knows),
         cmocka_unit_test(read_at_an_offset_delivers_and_at_the_end_is_ok_with_nothing),
         cmocka_unit_test(read_without_a_buffer_waits_for_one),
+        cmocka_unit_test(reads_of_files_leave_buffers_to_receives),
+        cmocka_unit_test(offset_that_no_file_has_is_invalid),
         cmocka_unit_test(write_of_much_goes_in_chunks_at_growing_offsets),
         cmocka_unit_test(write_to_a_full_disk_says_how_much_went),
         cmocka_unit_test(stat_tells_a_size_of_64_bits),

@@ -119,12 +119,12 @@ static void submit_what_is_none(tina__world *world)
 
 /* It is with the net, and starves. */
 static void starve(tina__world *world) { receive_of(world)->state = TINA__OPERATION_STARVED; }
-static void starve_nobody(tina__world *world) { life_shard(world)->starved_head = 9999; }
+static void starve_nobody(tina__world *world) { life_shard(world)->starved_head[0] = 9999; }
 
 static void list_as_starved(tina__world *world)
 {
     receive_of(world)->link = TINA__NONE;
-    life_shard(world)->starved_head = life_operation_of(world, LIFE_CLIENT, TINA_IO_RECV);
+    life_shard(world)->starved_head[0] = life_operation_of(world, LIFE_CLIENT, TINA_IO_RECV);
 }
 
 static void starve_before_the_tail(tina__world *world)

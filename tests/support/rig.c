@@ -812,7 +812,9 @@ static void check_nothing_left(const rig_system *rig, size_t index)
     assert_int_equal(shard->buffers_sending, 0);
     assert_int_equal(shard->operations_under_way, 0);
     assert_int_equal(shard->p.wheel->count, 0);
-    assert_int_equal(shard->starved_head, TINA__NONE);
+    for (uint32_t i = 0; i < TINA__STARVED_LISTS; i++)
+        assert_int_equal(shard->starved_head[i], TINA__NONE);
+    assert_int_equal(shard->file_reads, 0);
     assert_int_equal(shard->child_pool.used, shard->p.static_child_count);
     for (uint32_t i = 0; i < shard->p.group_count; i++)
         assert_int_equal(shard->p.groups[i].dynamic_count, 0);

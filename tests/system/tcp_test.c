@@ -358,9 +358,10 @@ typedef struct run {
     bool has_pests, is_parked;
 } run;
 
-static void exchange_on(uint8_t backend, const run *wanted)
+static witness seen;
+
+static void exchange_once(uint8_t backend, const run *wanted)
 {
-    static witness seen;
     memset(&seen, 0, sizeof seen);
     seen.total = tina_test_is_slow() ? wanted->total / 8 : wanted->total;
     seen.chunk_max = wanted->chunk_max;
@@ -408,12 +409,24 @@ static void exchange_on(uint8_t backend, const run *wanted)
     assert_int_equal(report.total.bytes_in, 2 * wanted->connections * seen.total);
     assert_int_equal(report.total.bytes_out, 2 * wanted->connections * seen.total);
     assert_int_equal(report.total.crashes, 0);
-    if (!wanted->has_pests || wanted->chunk_max > 9000)
-        return; /* few receives: nothing is sure to strike one */
-    assert_true(tina_test_counted(&seen.balls) > 0);
-    assert_true(tina_test_counted(&seen.timed_out) > 0);
-    if (!wanted->is_parked)
-        assert_true(tina_test_counted(&seen.cancelled_receives) > 0);
+}
+
+/* Something came between a receive and what it brought, of each kind. */
+static bool has_struck(const run *wanted)
+{
+    bool is_cancelled = wanted->is_parked || tina_test_counted(&seen.cancelled_receives) > 0;
+    return tina_test_counted(&seen.balls) > 0 && tina_test_counted(&seen.timed_out) > 0 && is_cancelled;
+}
+
+static void exchange_on(uint8_t backend, const run *wanted)
+{
+    bool may_miss = !wanted->has_pests || wanted->chunk_max > 9000; /* few receives: nothing is sure to strike one */
+    for (int left = 20; left != 0; left--) {
+        exchange_once(backend, wanted);
+        if (may_miss || has_struck(wanted))
+            return;
+    }
+    fail_msg("nothing has struck any receive");
 }
 
 static void exchange(const run *wanted)
