@@ -293,7 +293,10 @@ static tina_system *start_to_break(witness *seen, uint8_t backend)
         .shard_count = SHARDS,
         .user = seen,
         .backend = backend,
-        .fd_count = CONNECTIONS,
+        .fd_count = 4 * CONNECTIONS, /* and room for all, also in the hostile twin: who is refused gives up */
+        .message_count = 256,
+        .channel_capacity = 64,
+        .inbox_capacity = 64,
         .shard_restart_max = 1000000,
         .development = true,
     };
