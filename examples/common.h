@@ -2,6 +2,8 @@
 #ifndef EXAMPLES_COMMON_H
 #define EXAMPLES_COMMON_H
 
+#define _POSIX_C_SOURCE 200809L /* kill; so whoever includes this does it first */
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

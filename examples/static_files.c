@@ -2,9 +2,10 @@
  * A file server: HTTP/1.1 over sendfile.
  *
  * Shard 0 has the listener. It gives each connection to the shard that has the
- * fewest, where a desk takes it and hands it to an isolate of its own. That one
- * reads a request, opens the file, asks for its size, sends the head, has the kernel
- * send the file, and closes it: a state for each wait.
+ * fewest, where a desk takes it and hands it to an isolate of its own, or to another
+ * desk if there is no room. That isolate reads a request, opens the file, asks for its
+ * size, sends the head, has the kernel send the file, and closes it: a state for each
+ * wait.
  *
  * Everything is bounded: connections (beyond them: 503), a request (http_request.h),
  * and time. A client has --timeout seconds for a whole head, for the next request, and
@@ -182,10 +183,10 @@ static tina_effect sent(connection *me, const tina_message *message, tina_ctx *c
     bool is_steady = message->io.size >= (uint64_t)settings->timeout * RATE_MIN;
     me->offset += message->io.size;
     me->left -= message->io.size;
-    if (me->left != 0 && message->io.status == TINA_TIMED_OUT)
-        return is_steady && !me->is_ending ? send_file(me, ctx) : cut_off(me, ctx);
-    if (me->left != 0)
-        return tina_done(); /* it is gone, or the file has become shorter: then it sees that bytes are missing */
+    if (me->left != 0 && message->io.status == TINA_TIMED_OUT && is_steady && !me->is_ending)
+        return send_file(me, ctx);
+    if (me->left != 0) /* too slow, or gone; or the file has become shorter, and it sees that bytes are missing */
+        return cut_off(me, ctx);
     tina_ignore(tina_setsockopt(ctx, me->fd, TINA_OPT_CORK, 0));
     return finish_answer(me, ctx);
 }
@@ -360,6 +361,22 @@ static void turned_away(const tina_message *message, tina_ctx *ctx)
     tina_ignore(tina_io_start(ctx, &close)); /* never refused */
 }
 
+/* It comes back: nobody took it. */
+static void given_back(const tina_message *message, tina_ctx *ctx)
+{
+    if (message->io.status != TINA_SHARD_DOWN) /* lost with its shard */
+        turn_away(message->io.fd, ctx);
+}
+
+/* Its isolates, as of its last tick; TINA_NONE: it is down. While it comes up, what is given to it waits. */
+static uint32_t load_of(uint8_t shard, tina_ctx *ctx)
+{
+    tina_stats stats;
+    if (tina_stats_of(ctx, shard, &stats) != TINA_OK)
+        return TINA_NONE;
+    return stats.state == TINA_SHARD_RUNNING || stats.state == TINA_SHARD_INIT ? stats.isolates : TINA_NONE;
+}
+
 /* ---- The desk: where a shard's connections arrive --------------------------------- */
 
 static tina_effect desk_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
@@ -368,15 +385,43 @@ static tina_effect desk_init(void *self, const void *args, size_t args_size, tin
     return tina_receive();
 }
 
+/* To the desk of the other shard that has the fewest. */
+static bool give_on(tina_fd fd, tina_ctx *ctx)
+{
+    uint32_t least = TINA_NONE;
+    uint8_t shard = 0;
+    for (uint32_t i = 0; i < tina_shard_count(ctx); i++) {
+        uint32_t load = i == tina_shard(ctx) ? TINA_NONE : load_of((uint8_t)i, ctx);
+        if (load < least) {
+            least = load;
+            shard = (uint8_t)i;
+        }
+    }
+    return least != TINA_NONE && tina_fd_give(ctx, tina_named(shard, NAME_DESK), fd) == TINA_OK;
+}
+
+/* The listener knows the loads of a while ago only: so there may be room elsewhere. But another desk has looked already. */
+static void take(const tina_message *message, tina_ctx *ctx)
+{
+    tina_fd fd = message->io.fd;
+    tina_spawn child = {.type = TYPE_CONNECTION, .fd = fd, .args = &fd, .args_size = sizeof fd};
+    tina_status status = tina_spawn_child(ctx, &child, NULL);
+    bool is_full = status == TINA_ARENA_FULL || status == TINA_GROUP_FULL;
+    if (is_full && tina_handle_type(message->source) == TYPE_LISTENER && give_on(fd, ctx))
+        return;
+    if (status != TINA_OK)
+        turn_away(fd, ctx);
+}
+
 static tina_effect desk_handle(void *self, const tina_message *message, tina_ctx *ctx)
 {
     (void)self;
-    tina_fd fd = message->io.fd;
-    tina_spawn child = {.type = TYPE_CONNECTION, .fd = fd, .args = &fd, .args_size = sizeof fd};
     switch (message->tag) {
     case TINA_TAG_FD:
-        if (tina_spawn_child(ctx, &child, NULL) != TINA_OK)
-            turn_away(fd, ctx);
+        if (message->io.status == TINA_OK)
+            take(message, ctx);
+        else
+            given_back(message, ctx);
         return tina_receive();
     case TINA_IO_SEND: turned_away(message, ctx); return tina_receive();
     case TINA_TAG_SHUTDOWN: return tina_done(); /* what is given from here on is closed */
@@ -390,7 +435,7 @@ typedef struct listener {
     tina_fd fd;
     tina_fd waiting; /* accepted, for a shard whose channel or mailbox was full; none: there is none */
     uint64_t looked_ns;
-    uint32_t loads[TINA_SHARDS_MAX]; /* descriptors of each, and what was given to it since; TINA_NONE: it is down */
+    uint32_t loads[TINA_SHARDS_MAX]; /* isolates of each, and what was given to it since; TINA_NONE: it is down */
     bool is_accepting;
     bool is_ending;
 } listener;
@@ -449,14 +494,11 @@ static tina_effect listener_init(void *self, const void *args, size_t args_size,
 /* A look at the counters tells of the ticks that are over. In a burst nothing would be seen of what was just given. */
 static void look_around(listener *me, tina_ctx *ctx)
 {
-    tina_stats stats;
     if (me->looked_ns != 0 && tina_now(ctx) - me->looked_ns < LOOK_NS)
         return;
     me->looked_ns = tina_now(ctx);
-    for (uint32_t i = 0; i < tina_shard_count(ctx); i++) {
-        bool is_up = tina_stats_of(ctx, (uint8_t)i, &stats) == TINA_OK && stats.state == TINA_SHARD_RUNNING;
-        me->loads[i] = is_up ? stats.fds.used : TINA_NONE;
-    }
+    for (uint32_t i = 0; i < tina_shard_count(ctx); i++)
+        me->loads[i] = load_of((uint8_t)i, ctx);
 }
 
 /* This one where all others are down. */
@@ -503,14 +545,6 @@ static tina_effect accepted(listener *me, const tina_message *message, tina_ctx 
     }
 }
 
-/* It comes back: nobody took it. */
-static tina_effect given_back(const tina_message *message, tina_ctx *ctx)
-{
-    if (message->io.status != TINA_SHARD_DOWN) /* lost with its shard */
-        turn_away(message->io.fd, ctx);
-    return tina_receive();
-}
-
 /* The accept that is under way may still bring somebody, who is closed with the listener. */
 static tina_effect listener_finish(listener *me, tina_ctx *ctx)
 {
@@ -527,7 +561,7 @@ static tina_effect listener_handle(void *self, const tina_message *message, tina
     switch (message->tag) {
     case TINA_IO_ACCEPT: return accepted(me, message, ctx);
     case TINA_TAG_TIMER: return go_on(me, ctx);
-    case TINA_TAG_FD: return given_back(message, ctx);
+    case TINA_TAG_FD: given_back(message, ctx); return tina_receive();
     case TINA_IO_SEND: turned_away(message, ctx); return tina_receive();
     case TINA_TAG_SHUTDOWN: return listener_finish(me, ctx);
     default: return tina_receive();

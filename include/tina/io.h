@@ -96,11 +96,18 @@ TINA_API TINA_MUST_USE tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd f
  * Take over a descriptor that the program opened: a pipe, standard input, an
  * inherited socket, a file. From here on it is this isolate's, and closed with it.
  * A socket becomes non-blocking; of anything else no flag is changed, since others
- * may share it.
+ * may share it: a terminal is opened anew, not to wait, under the same number.
+ *
+ * A descriptor is adopted once: a number that was adopted twice is closed twice, and
+ * by the second time may be another's. What the library has opened itself must not
+ * be adopted. A child whose init adopts a number that the program keeps for it must
+ * be TINA_TEMPORARY: started again, it would adopt what was closed, or what has that
+ * number by then.
  *
  * TINA_OK; TINA_INVALID: os_fd is not open, or fd is NULL; TINA_POOL_EXHAUSTED: no
- * descriptor is free; TINA_UNSUPPORTED: nothing that can be read or written, or in
- * simulation. Where it is not TINA_OK, os_fd stays the program's.
+ * descriptor is free; TINA_UNSUPPORTED: nothing that can be read or written, a
+ * terminal that may not be opened anew, or in simulation. Where it is not TINA_OK,
+ * os_fd stays the program's.
  */
 TINA_API TINA_MUST_USE tina_status tina_fd_adopt(tina_ctx *ctx, intptr_t os_fd, tina_fd *fd);
 

@@ -106,7 +106,10 @@ static ssize_t read_pipe(tina__ready_fd *fd, int os_fd, void *data, size_t size)
     return may(os_fd, POLLIN) ? read(os_fd, data, size) : -1;
 }
 
-/* What says that it may be written to has room for this much, as a pipe does, or for more. */
+/*
+ * A pipe that says that it may be written to has room for this much. A terminal
+ * promises nothing, and was made not to wait when it was adopted.
+ */
 #define PLAIN_WRITE_MAX ((size_t)PIPE_BUF)
 
 static ssize_t write_pipe(tina__ready_fd *fd, int os_fd, const void *data, size_t size)

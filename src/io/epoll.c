@@ -232,13 +232,15 @@ static bool handle_events(tina__backend *backend, uint64_t wait_ns)
     return is_woken || count < 0;
 }
 
+static void turn_ready(tina__ready *ready) { tina__ready_turn(ready, ready->polls.count != 0 ? tina__os_now_ns() : 0); }
+
 /* Before it waits, and after: what a thread has done in between has signalled the wake_fd. */
 static bool turn(tina__backend *backend, uint64_t wait_ns)
 {
-    if (backend->ready.polled != TINA__NONE)
-        wait_ns = tina__min_u64(wait_ns, TINA__READY_POLL_NS);
+    if (backend->ready.polls.count != 0 && wait_ns != 0)
+        wait_ns = tina__min_u64(wait_ns, tina__ready_polls_wait(&backend->ready, tina__os_now_ns()));
     bool is_woken = handle_events(backend, wait_ns);
-    tina__ready_turn(&backend->ready);
+    turn_ready(&backend->ready);
     return is_woken || backend->ready.done.first != NULL;
 }
 
@@ -260,7 +262,7 @@ static uint64_t left_until(uint64_t end_ns)
 /* An event may bring nothing to collect, as for data that nobody wants to receive yet: then it waits on. */
 static void flush(tina__backend *backend, uint64_t wait_ns)
 {
-    tina__ready_turn(&backend->ready);
+    turn_ready(&backend->ready);
     if (backend->ready.done.first != NULL)
         wait_ns = 0;
     if (wait_ns == 0 && backend->ready.waiting_count == 0)

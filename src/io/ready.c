@@ -36,7 +36,7 @@ tina_status tina__ready_open(tina__ready *ready, const tina__backend_config *con
         .fds = memory,
         .fd_count = config->fd_count,
         .handed = TINA__NONE,
-        .polled = TINA__NONE,
+        .polls = tina__ready_polls_make(),
         .lent = tina__lent_make(config, stack),
     };
     return tina__files_open(&ready->files, config->file_threads, config->wake_fd, files, &ready->lent, os_error);
@@ -62,15 +62,6 @@ static void finish(tina__ready *ready, tina__io_request *request, tina_status st
 
 /* ---- Trying ---- */
 
-static void poll_for(tina__ready *ready, tina__ready_fd *fd)
-{
-    if (fd->is_polled)
-        return;
-    fd->is_polled = true;
-    fd->next_polled = ready->polled;
-    ready->polled = (uint32_t)(fd - ready->fds);
-}
-
 /* It is the peer that takes nothing now, and nobody will say when it does. */
 static bool waits_for_peer(const tina__io_request *request)
 {
@@ -86,12 +77,14 @@ static bool try_request(tina__ready *ready, tina__ready_fd *fd, tina__io_request
         tina__requests_finish(&ready->done, request, completion);
         return true;
     }
-    if (waits_for_peer(request))
-        poll_for(ready, fd);
-    else if (is_reading(request))
+    if (waits_for_peer(request)) {
+        if (!fd->is_polled) /* left in its line by an earlier one, it is good for this one, too */
+            tina__ready_polls_add(ready, (uint32_t)(fd - ready->fds));
+    } else if (is_reading(request)) {
         fd->is_drained = true;
-    else
+    } else {
         fd->is_full = true;
+    }
     return false;
 }
 
@@ -145,6 +138,8 @@ bool tina__ready_submit(tina__ready *ready, tina__io_request *request)
     tina__assert(*place == NULL);
     if (request->kind == TINA__IO_SENDFILE)
         return submit_sendfile(ready, fd, request);
+    if (!fd->is_polled)
+        fd->poll_line = 0;
     if (is_worth_trying(ready, fd, request) && try_request(ready, fd, request))
         return false;
     *place = request;
@@ -232,6 +227,8 @@ static void tell_writer(tina__ready *ready, tina__ready_fd *fd)
 {
     tina__io_request *writer = fd->writer;
     fd->is_full = false;
+    if (writer != NULL && waits_for_peer(writer))
+        return; /* maybe the attempt in vain itself, which lets go of memory: to try now would be to try for ever */
     if (writer == NULL || writer->kind != TINA__IO_SENDFILE)
         retry(ready, fd, &fd->writer);
     else if (writer->backend_state == TINA__READY_FRESH)
@@ -284,23 +281,21 @@ static void reap_files(tina__ready *ready)
     }
 }
 
-static void retry_polled(tina__ready *ready)
+static void retry_polled(tina__ready *ready, uint64_t now_ns)
 {
-    uint32_t slot = ready->polled;
-    ready->polled = TINA__NONE;
-    while (slot != TINA__NONE) {
-        tina__ready_fd *fd = fd_at(ready, slot);
-        slot = fd->next_polled;
-        fd->is_polled = false;
+    uint32_t slots[TINA__READY_POLL_MAX];
+    uint32_t count = ready->polls.count == 0 ? 0 : tina__ready_polls_take(ready, now_ns, slots);
+    for (uint32_t i = 0; i < count; i++) {
+        tina__ready_fd *fd = fd_at(ready, slots[i]);
         if (fd->writer != NULL && waits_for_peer(fd->writer))
             retry(ready, fd, &fd->writer);
     }
 }
 
-void tina__ready_turn(tina__ready *ready)
+void tina__ready_turn(tina__ready *ready, uint64_t now_ns)
 {
     reap_files(ready);
-    retry_polled(ready);
+    retry_polled(ready, now_ns);
 }
 
 /* ---- Collecting ---- */
@@ -338,8 +333,9 @@ void tina__ready_forget(tina__ready *ready, uint32_t slot)
     tina__assert(!fd->has_accepted);
     *fd = (tina__ready_fd){
         .generation = fd->generation + 1,
-        .is_polled = fd->is_polled, /* it stays in that list until it is looked at */
+        .is_polled = fd->is_polled, /* it stays in its line until it is looked at */
         .next_polled = fd->next_polled,
+        .poll_line = fd->poll_line,
     };
 }
 
@@ -359,7 +355,7 @@ bool tina__ready_abandon(tina__ready *ready)
     ready->waiting_count = 0;
     ready->done.first = NULL;
     ready->handed = TINA__NONE;
-    ready->polled = TINA__NONE;
+    ready->polls = tina__ready_polls_make();
     ready->lent.count = 0;
     return tina__files_abandon(&ready->files);
 }

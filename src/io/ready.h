@@ -14,8 +14,8 @@
  *
  * No event tells that a Unix socket which others have filled takes something again
  * from a sender or a client that is not connected to it. Who waits for that is
- * polled: tried again with each turn, and the user sees to it that there is one
- * every TINA__READY_POLL_NS.
+ * polled: tried again in a turn when it is time (io/ready_polls.h), and by nothing
+ * else; the user sees to it that there is a turn then.
  *
  * A sendfile waits here until its socket may take something, and goes to the
  * threads then; meanwhile it keeps its place. An event that comes while a thread
@@ -31,9 +31,8 @@
 
 #include "io/files.h"
 #include "io/lent.h"
+#include "io/ready_polls.h"
 #include "io/request_list.h"
-
-#define TINA__READY_POLL_NS 5000000ull
 
 /* A request's backend_state. */
 enum {
@@ -50,16 +49,17 @@ typedef struct tina__ready_fd {
     int32_t os_fd;                     /* that is watched */
     int32_t accepted;                  /* brought by an accept that was not collected yet */
     uint32_t next_handed;              /* see tina__ready.handed */
-    uint32_t next_polled;              /* see tina__ready.polled */
+    uint32_t next_polled;              /* see tina__ready.polls */
     bool has_accepted;
     bool is_watched;
-    bool is_drained; /* a read would block; means something only while it is watched */
-    bool is_full;    /* likewise a write */
-    bool is_exact;   /* watched TCP: a short read or write says that the rest would block; others stop where they like */
-    bool is_ending;  /* an end, an error or urgent data: it no longer does */
-    bool is_plain;   /* a pipe or a device that does not know how to read or write without waiting */
-    bool is_polled;  /* in that list */
-    bool has_news;   /* it may be written to, said an event since its sendfile went to the threads */
+    bool is_drained;   /* a read would block; means something only while it is watched */
+    bool is_full;      /* likewise a write */
+    bool is_exact;     /* watched TCP: a short read or write says that the rest would block; others stop where they like */
+    bool is_ending;    /* an end, an error or urgent data: it no longer does */
+    bool is_plain;     /* a pipe or a device that does not know how to read or write without waiting */
+    bool is_polled;    /* in one of those lines */
+    bool has_news;     /* it may be written to, said an event since its sendfile went to the threads */
+    uint8_t poll_line; /* in which it is or would be */
 } tina__ready_fd;
 TINA_STATIC_ASSERT(sizeof(tina__ready_fd) <= 48, "what a descriptor costs, for a million of them");
 
@@ -69,7 +69,7 @@ typedef struct tina__ready {
     uint32_t waiting_count;
     tina__request_list done;
     uint32_t handed; /* a list: slots whose accepted is in the hands of a collect that has not returned; NONE: empty */
-    uint32_t polled; /* a list: slots whose writer no event will tell of, and some whose writer is gone; NONE: empty */
+    tina__ready_polls polls; /* slots whose writer no event will tell of, and some whose writer is gone */
     tina__lent lent;
     tina__files files;
 } tina__ready;
@@ -100,8 +100,8 @@ tina__io_completion tina__ready_hand_out(tina__ready *ready, const tina__io_requ
 void tina__ready_hands_off(tina__ready *ready);
 void tina__ready_cancel(tina__ready *ready, tina__io_request *request);
 void tina__ready_tell(tina__ready *ready, uint32_t slot, tina__ready_event event);
-/* What comes without an event: from the threads, and from those that are polled. */
-void tina__ready_turn(tina__ready *ready);
+/* What comes without an event: from the threads, and from those that are polled. now_ns means nothing while nobody is. */
+void tina__ready_turn(tina__ready *ready, uint64_t now_ns);
 /* The descriptor is about to be closed, or goes elsewhere: its slot begins anew. */
 void tina__ready_forget(tina__ready *ready, uint32_t slot);
 /*

@@ -9,8 +9,11 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* ---- Addresses ---- */
 
@@ -329,6 +332,33 @@ static tina_status adopt_socket(int os_fd, int type, int flags, uint8_t *fd_clas
     return TINA_OK;
 }
 
+/* The other end of a terminal that a program plays: to open that anew would be to make another one. */
+static bool is_control(int os_fd)
+{
+    unsigned number;
+    return ioctl(os_fd, TIOCGPTN, &number) == 0;
+}
+
+/* What others share is the open terminal, and with it the flag that it waits. So we take one that was opened for us alone. */
+static tina_status adopt_terminal(int os_fd, int flags, int *os_error)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", os_fd);
+    int own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool is_ours = own >= 0 && dup3(own, os_fd, O_CLOEXEC) == os_fd;
+    *os_error = is_ours ? 0 : errno;
+    if (own >= 0)
+        close(own);
+    return is_ours ? TINA_OK : TINA_UNSUPPORTED;
+}
+
+static tina_status adopt_other(int os_fd, int flags, uint8_t *fd_class, int *os_error)
+{
+    *fd_class = tina__file_class(os_fd);
+    bool waits = (flags & O_NONBLOCK) == 0 && isatty(os_fd) && !is_control(os_fd);
+    return waits ? adopt_terminal(os_fd, flags, os_error) : TINA_OK;
+}
+
 tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error)
 {
     *os_error = 0;
@@ -342,7 +372,7 @@ tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error)
     if (type >= 0)
         status = adopt_socket(os_fd, type, flags, fd_class, os_error);
     else
-        *fd_class = tina__file_class(os_fd);
+        status = adopt_other(os_fd, flags, fd_class, os_error);
     if (status == TINA_OK)
         (void)fcntl(os_fd, F_SETFD, FD_CLOEXEC);
     return status;

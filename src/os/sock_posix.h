@@ -72,9 +72,10 @@ ssize_t tina__sock_send_to(int os_fd, const void *data, size_t size, const tina_
 
 /*
  * What an open descriptor is (tina__fd_class, as a number); a socket becomes
- * non-blocking, and it is closed on exec. TINA_OK; TINA_INVALID: it is not open;
- * TINA_UNSUPPORTED: it can't be read or written, or is a socket of records with
- * connections. Where it is not TINA_OK, nothing has changed.
+ * non-blocking, and it is closed on exec. A terminal that waits is opened anew, under
+ * the same number, as one that does not. TINA_OK; TINA_INVALID: it is not open;
+ * TINA_UNSUPPORTED: it can't be read or written, is a socket of records with
+ * connections, or a terminal that may not be opened anew. Where it is not TINA_OK, nothing has changed.
  */
 tina_status tina__sock_adopt(int os_fd, uint8_t *fd_class, int *os_error);
 

@@ -329,21 +329,31 @@ static void adopt_of_a_device_reads_and_writes(void **state)
     rig_close(&rig);
 }
 
+/* Its two ends; false: there are none here. The terminal waits, as a shell's does. */
+static bool open_terminal(int *control, int *terminal)
+{
+    *control = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (*control < 0)
+        return false;
+    char name[64];
+    bool is_there = grantpt(*control) == 0 && unlockpt(*control) == 0 && ptsname_r(*control, name, sizeof name) == 0;
+    *terminal = is_there ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+    if (*terminal < 0)
+        close(*control);
+    return *terminal >= 0;
+}
+
 static void adopt_of_a_terminal_reads_a_line(void **state)
 {
     (void)state;
     test_rig rig;
     open_small(&rig);
-    int control = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (control < 0 || grantpt(control) != 0 || unlockpt(control) != 0) {
-        if (control >= 0)
-            close(control);
+    int control, os_fd;
+    if (!open_terminal(&control, &os_fd)) {
         rig_close(&rig);
         skip();
     }
-    char name[64];
-    assert_int_equal(ptsname_r(control, name, sizeof name), 0);
-    rig_fd terminal = rig_take_in(&rig, open(name, O_RDWR | O_NOCTTY), TINA__FD_PIPE);
+    rig_fd terminal = rig_take_in(&rig, os_fd, TINA__FD_PIPE);
     rig_request *reading = rig_read_at(&rig, terminal, 0, 0);
     rig_submit(&rig, reading);
     rig_turn(&rig, 0);
@@ -354,6 +364,40 @@ static void adopt_of_a_terminal_reads_a_line(void **state)
     assert_memory_equal(rig_data(&rig, reading), "line\n", 5);
     rig_lend_back(&rig, reading);
     rig_close_fd(&rig, terminal);
+    close(control);
+    rig_close(&rig);
+}
+
+/* Every newline becomes two bytes: more than a terminal that can be written to says that it takes. */
+static void terminal_that_nobody_reads_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    static char lines[4 * PIPE_BUF];
+    memset(lines, '\n', sizeof lines);
+    test_rig rig;
+    open_small(&rig);
+    int control, os_fd;
+    if (!open_terminal(&control, &os_fd)) {
+        rig_close(&rig);
+        skip();
+    }
+    int others = fcntl(os_fd, F_DUPFD_CLOEXEC, 0), flags = fcntl(others, F_GETFL);
+    rig_fd terminal = rig_take_in(&rig, os_fd, TINA__FD_PIPE);
+    assert_int_equal(fcntl(others, F_GETFL), flags);
+    assert_true(fcntl(os_fd, F_GETFD) & FD_CLOEXEC);
+    rig_request *writing = rig_write_at(&rig, terminal, 0, lines, sizeof lines);
+    do { /* until it waits */
+        rig_renew(writing);
+        rig_submit(&rig, writing);
+        rig_turn(&rig, 0);
+        rig_turn(&rig, 10000000);
+    } while (rig_is_over(writing));
+    rig_cancel(&rig, writing);
+    rig_await(&rig, writing);
+    assert_int_equal(writing->completion.status, TINA_CANCELLED);
+    assert_int_equal(fcntl(others, F_GETFL), flags);
+    rig_close_fd(&rig, terminal);
+    close(others);
     close(control);
     rig_close(&rig);
 }
@@ -392,6 +436,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(adopt_of_a_directory_is_a_file_that_cannot_be_read),
         cmocka_unit_test(adopt_of_a_device_reads_and_writes),
         cmocka_unit_test(adopt_of_a_terminal_reads_a_line),
+        cmocka_unit_test(terminal_that_nobody_reads_keeps_nobody_waiting),
         cmocka_unit_test(adopt_in_a_made_world_is_unsupported),
     };
     static const test_unfit unfit[] = {
@@ -408,6 +453,7 @@ int main(int argc, char **argv)
         {"adopt_of_a_directory_is_a_file_that_cannot_be_read", NOT_MADE},
         {"adopt_of_a_device_reads_and_writes", NOT_MADE},
         {"adopt_of_a_terminal_reads_a_line", NOT_MADE},
+        {"terminal_that_nobody_reads_keeps_nobody_waiting", NOT_MADE},
     };
     return run_each(tests, sizeof tests / sizeof tests[0], unfit, sizeof unfit / sizeof unfit[0], argc, argv);
 }

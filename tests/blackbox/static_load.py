@@ -4,10 +4,11 @@
 import contextlib
 import re
 import shutil
+import socket
 import subprocess
 import threading
 
-from _echo import PATIENCE, at_once, check, run_each
+from _echo import PATIENCE, at_once, check, raise_descriptor_limit, run_each
 from _static import Client, FileServer, ask_once, fill, folder
 
 
@@ -45,6 +46,32 @@ def one_too_many(backend):
         server.wait_for_open("socket:", 1)
         check(ask_once(server, "/a.txt").status == 200, "the room is not free again")
         server.stop_clean()
+
+
+def connect_all(port, count, stack):
+    """None waits for another."""
+    peers = [stack.enter_context(socket.socket()) for _ in range(count)]
+    for peer in peers:
+        peer.setblocking(False)
+        peer.connect_ex(("127.0.0.1", port))
+    for peer in peers:
+        peer.settimeout(30 * PATIENCE)
+    return peers
+
+
+def burst(backend):
+    """There is hardly more room than is needed, and nobody knows at once where: all are served nevertheless."""
+    raise_descriptor_limit()
+    for _ in range(5):
+        with folder() as root, contextlib.ExitStack() as stack, \
+                FileServer(root, "--backend", backend, "--shards", 2, "--connections", 208) as server:
+            peers = connect_all(server.port, 400, stack)
+            for peer in peers:
+                peer.sendall(b"GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n")
+            for i, peer in enumerate(peers):
+                said = peer.recv(100)
+                check(said.startswith(b"HTTP/1.1 200 "), i, said)
+            server.stop_clean()
 
 
 def end_in_the_middle(backend):
@@ -116,4 +143,4 @@ def with_wrk(backend):
 
 
 if __name__ == "__main__":
-    run_each(many_at_once, one_too_many, end_in_the_middle, end_among_many, with_wrk)
+    run_each(many_at_once, one_too_many, burst, end_in_the_middle, end_among_many, with_wrk)

@@ -1,4 +1,5 @@
 /* Saves a file so that nobody ever sees half of it, and sends it on. Ends by itself; docs/ is cut from it. */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,30 +2,27 @@
  * A server from nothing: it sends each line back in capitals. With an address it serves there until SIGTERM; without
  * one it serves clients of its own, and ends by itself. docs/ is cut from it.
  */
+#define _POSIX_C_SOURCE 200809L /* for kill, in the rehearsal */
+
+/* docs: limits */
 #include <ctype.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <tina/tina.h>
-#include <unistd.h>
 
 #define SECOND_NS 1000000000ull
 
-/* docs: limits */
 #define LINE_NS  (30 * SECOND_NS)  /* for a client to send a whole line */
 #define SEND_NS  (5 * SECOND_NS)   /* for it to take an answer */
 #define PAUSE_NS (SECOND_NS / 100) /* before the next try, where nothing was free */
 #define DRAIN_NS (2 * SEND_NS)     /* of everybody, once the server has to end */
 
-enum { LINE_SIZE = 256, BACKLOG = 1024, CONNECTIONS_MAX = 1000, CLIENTS_MAX = 6 };
-enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_CLIENT, TYPE_COUNT };
+enum { LINE_SIZE = 256, BACKLOG = 1024, CONNECTIONS_MAX = 1000 };
+enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_COUNT };
 
 typedef struct settings {
     tina_address address; /* where to listen; port 0: the listener writes here which one it got */
     uint32_t connections; /* at most so many at once */
-    sem_t answered;       /* what follows is the rehearsal's */
-    uint32_t answered_count, closed_count;
 } settings;
 /* docs: end */
 
@@ -221,7 +218,59 @@ static tina_effect listener_handle(void *self, const tina_message *message, tina
 }
 /* docs: end */
 
-/* ---- Clients of our own ---- */
+/* ---- The program ---- */
+
+/* docs: serve */
+static const tina_type types[] = {
+    [TYPE_LISTENER] = {.name = "listener", .init = listener_init, .handler = listener_handle, .size = sizeof(listener)},
+    [TYPE_CONNECTION] = {.name = "connection",
+                         .init = connection_init,
+                         .handler = connection_handle,
+                         .size = sizeof(connection),
+                         .slot_count = CONNECTIONS_MAX},
+};
+static const tina_child children[] = {{.type = TYPE_LISTENER}};
+
+static void describe(tina_system_spec *spec, settings *limits)
+{
+    *spec = (tina_system_spec){
+        .types = types,
+        .type_count = TYPE_COUNT,
+        .shard_count = 1,
+        .root = {.children = children, .child_count = 1},
+        .user = limits,
+        .watch_count = CONNECTIONS_MAX,
+        .buffer_count = 3 * CONNECTIONS_MAX,
+        .shutdown_timeout_ns = DRAIN_NS,
+    };
+}
+
+static int serve(settings *limits)
+{
+    tina_system_spec spec;
+    tina_error error;
+    describe(&spec, limits);
+    tina_status status = tina_boot(&spec, &error);
+    if (status != TINA_OK && status != TINA_TIMED_OUT)
+        fprintf(stderr, "%s: %s\n", error.path, error.message);
+    return status == TINA_OK ? 0 : 1;
+}
+/* docs: end */
+
+/* ---- The rehearsal: clients of our own ---- */
+
+#include <semaphore.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { ROOM = 2, LEAVING = 4, CLIENTS_MAX = 6 };
+enum { TYPE_CLIENT = TYPE_COUNT };
+
+typedef struct rehearsal {
+    settings limits; /* first: the server knows no more */
+    sem_t answered;
+    uint32_t answered_count, closed_count;
+} rehearsal;
 
 typedef enum manner { LEAVES, STAYS, DAWDLES } manner; /* the last never ends its line */
 
@@ -254,9 +303,9 @@ static tina_effect client_send(client *me, tina_ctx *ctx)
 static tina_effect client_received(client *me, const tina_message *message, tina_ctx *ctx)
 {
     static const char answer[] = "HELLO\nWORLD\n";
-    settings *limits = tina_user(ctx);
+    rehearsal *all = tina_user(ctx);
     if (message->io.status != TINA_OK) {
-        limits->closed_count += message->io.status == TINA_CLOSED && me->manner != LEAVES;
+        all->closed_count += message->io.status == TINA_CLOSED && me->manner != LEAVES;
         return tina_done();
     }
     if (message->io.size > strlen(answer) - me->received ||
@@ -265,8 +314,8 @@ static tina_effect client_received(client *me, const tina_message *message, tina
     me->received += (uint32_t)message->io.size;
     if (me->received < strlen(answer))
         return tina_io_recv(ctx, me->fd);
-    limits->answered_count++;
-    sem_post(&limits->answered);
+    all->answered_count++;
+    sem_post(&all->answered);
     return me->manner == LEAVES ? tina_done() : tina_io_recv(ctx, me->fd);
 }
 
@@ -281,51 +330,6 @@ static tina_effect client_handle(void *self, const tina_message *message, tina_c
     }
 }
 
-/* ---- The program ---- */
-
-/* docs: serve */
-static const tina_type types[] = {
-    [TYPE_LISTENER] = {.name = "listener", .init = listener_init, .handler = listener_handle, .size = sizeof(listener)},
-    [TYPE_CONNECTION] = {.name = "connection",
-                         .init = connection_init,
-                         .handler = connection_handle,
-                         .size = sizeof(connection),
-                         .slot_count = CONNECTIONS_MAX},
-    [TYPE_CLIENT] =
-        {.name = "client", .init = client_init, .handler = client_handle, .size = sizeof(client), .slot_count = CLIENTS_MAX},
-};
-static const tina_child children[] = {{.type = TYPE_LISTENER}};
-
-static void describe(tina_system_spec *spec, settings *limits)
-{
-    *spec = (tina_system_spec){
-        .types = types,
-        .type_count = TYPE_COUNT,
-        .shard_count = 1,
-        .root = {.children = children, .child_count = 1},
-        .user = limits,
-        .watch_count = CONNECTIONS_MAX,
-        .buffer_count = 3 * CONNECTIONS_MAX,
-        .shutdown_timeout_ns = DRAIN_NS,
-    };
-}
-
-static int serve(settings *limits)
-{
-    tina_system_spec spec;
-    tina_error error;
-    describe(&spec, limits);
-    tina_status status = tina_boot(&spec, &error);
-    if (status != TINA_OK && status != TINA_TIMED_OUT)
-        fprintf(stderr, "%s: %s\n", error.path, error.message);
-    return status == TINA_OK ? 0 : 1;
-}
-/* docs: end */
-
-/* ---- The rehearsal ---- */
-
-enum { ROOM = 2, LEAVING = 4 };
-
 static const manner leaves = LEAVES, stays = STAYS, dawdles = DAWDLES;
 #define CLIENT(manner)                                                                                                      \
     {                                                                                                                       \
@@ -334,10 +338,22 @@ static const manner leaves = LEAVES, stays = STAYS, dawdles = DAWDLES;
 static const tina_child cast[] = {{.type = TYPE_LISTENER}, CLIENT(leaves), CLIENT(leaves), CLIENT(leaves),
                                   CLIENT(leaves),          CLIENT(stays),  CLIENT(dawdles)};
 
-static void prepare(tina_system_spec *spec, settings *limits, size_t child_count)
+/* The server's spec, with one type more, and fewer connections than clients. */
+static void prepare(tina_system_spec *spec, rehearsal *clients, size_t child_count)
 {
-    *limits = (settings){.address = tina_ipv4(127, 0, 0, 1, 0), .connections = ROOM};
-    describe(spec, limits);
+    static tina_type with_clients[TYPE_COUNT + 1] = {
+        [TYPE_CLIENT] = {.name = "client",
+                         .init = client_init,
+                         .handler = client_handle,
+                         .size = sizeof(client),
+                         .slot_count = CLIENTS_MAX},
+    };
+    memcpy(with_clients, types, sizeof types);
+    memset(clients, 0, sizeof *clients);
+    clients->limits = (settings){.address = tina_ipv4(127, 0, 0, 1, 0), .connections = ROOM};
+    describe(spec, &clients->limits);
+    spec->types = with_clients;
+    spec->type_count = TYPE_COUNT + 1;
     spec->root = (tina_group_spec){.children = cast, .child_count = child_count};
     spec->signals = TINA_SIGNALS_ALL;
     spec->development = true;
@@ -346,31 +362,31 @@ static void prepare(tina_system_spec *spec, settings *limits, size_t child_count
 /* Five clients and room for two: all are answered. The one that stays sees the end when a SIGTERM comes. */
 static bool serves_until_sigterm(void)
 {
-    settings limits;
+    rehearsal clients;
     tina_system_spec spec;
     tina_system *system;
-    prepare(&spec, &limits, 1 + LEAVING + 1);
-    if (sem_init(&limits.answered, 0, 0) != 0 || tina_start(&spec, &system, NULL) != TINA_OK)
+    prepare(&spec, &clients, 1 + LEAVING + 1);
+    if (sem_init(&clients.answered, 0, 0) != 0 || tina_start(&spec, &system, NULL) != TINA_OK)
         return false;
     for (uint32_t i = 0; i < LEAVING + 1; i++)
-        sem_wait(&limits.answered);
+        sem_wait(&clients.answered);
     kill(getpid(), SIGTERM);
     tina_status status = tina_join(system, NULL);
-    sem_destroy(&limits.answered);
-    return status == TINA_OK && limits.closed_count == 1;
+    sem_destroy(&clients.answered);
+    return status == TINA_OK && clients.closed_count == 1;
 }
 
 /* docs: simulate */
 /* The same server, in a made world: in half a minute of made time who dawdles is shown the door. */
-static bool survives(uint64_t seed, const tina_faults *faults, settings *limits)
+static bool survives(uint64_t seed, const tina_faults *faults, rehearsal *clients)
 {
     tina_system_spec spec;
     tina_sim_report report;
     tina_sim_config config = {.seed = seed, .faults = *faults, .heal_at_tick = 100000};
-    prepare(&spec, limits, sizeof cast / sizeof cast[0]);
-    if (sem_init(&limits->answered, 0, 0) != 0 || tina_simulate(&spec, &config, &report, NULL) != TINA_OK)
+    prepare(&spec, clients, sizeof cast / sizeof cast[0]);
+    if (sem_init(&clients->answered, 0, 0) != 0 || tina_simulate(&spec, &config, &report, NULL) != TINA_OK)
         return false;
-    sem_destroy(&limits->answered);
+    sem_destroy(&clients->answered);
     if (report.end == TINA_SIM_VIOLATION)
         fprintf(stderr, "seed %llu: %s\n", (unsigned long long)seed, report.violation);
     /* The clients' sockets, the listener, its accept, and no more connections than there may be. */
@@ -383,22 +399,24 @@ static bool survives_all(void)
     const tina_faults none = {.short_io = {1, 2}};
     const tina_faults many = {
         .connection_reset = {1, 50}, .io_error = {1, 100}, .short_io = {1, 2}, .pool_empty = {1, 100}, .io_delay = {0, 50}};
-    settings limits;
+    rehearsal clients;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        if (!survives(seed, &none, &limits) || limits.answered_count != LEAVING + 1 || limits.closed_count != 2)
+        if (!survives(seed, &none, &clients) || clients.answered_count != LEAVING + 1 || clients.closed_count != 2)
             return false;
-        if (!survives(seed, &many, &limits))
+        if (!survives(seed, &many, &clients))
             return false;
     }
     return true;
 }
+
+static int rehearse(void) { return serves_until_sigterm() && survives_all() ? 0 : 1; }
 
 /* docs: main */
 int main(int argc, char **argv)
 {
     settings limits = {.connections = CONNECTIONS_MAX};
     if (argc < 2)
-        return serves_until_sigterm() && survives_all() ? 0 : 1;
+        return rehearse();
     if (tina_address_parse(argv[1], &limits.address) != TINA_OK)
         return 2;
     return serve(&limits);

@@ -2,6 +2,8 @@
  * Connections over shards, in two ways: each shard accepts its own, or one accepts and gives them away. Either way they
  * ask stores that share the keys among the shards. Ends by itself; docs/ is cut from it.
  */
+#define _DEFAULT_SOURCE /* SO_REUSEPORT */
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -343,9 +345,11 @@ static const tina_type types[TYPE_COUNT] = {
         {.name = "client", .init = client_init, .handler = client_handle, .size = sizeof(client), .slot_count = CLIENTS},
 };
 
-/* docs: trees */
+/* docs: symmetric */
 static const tina_child symmetric[] = {{.type = TYPE_STORE, .name = NAME_STORE}, {.type = TYPE_LISTENER}};
+/* docs: end */
 
+/* docs: trees */
 static const tina_child receiving[] = {{.type = TYPE_STORE, .name = NAME_STORE}, {.type = TYPE_HOST, .name = NAME_HOST}};
 static const tina_child accepting[] = {
     {.type = TYPE_STORE, .name = NAME_STORE}, {.type = TYPE_HOST, .name = NAME_HOST}, {.type = TYPE_ACCEPTOR}};

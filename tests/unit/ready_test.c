@@ -22,7 +22,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SLOT 2
+#define SLOT      2
+#define PAUSE_NS  TINA__READY_PAUSE_NS
+#define SECOND_NS 1000000000ull
 
 static const tina__ready_event writable = {.may_write = true};
 
@@ -124,7 +126,7 @@ static void sendfile_goes_to_a_thread_when_its_socket_may_take_something(void **
     assert_false(is_at_thread(&self));
     tina__ready_tell(&self.ready, SLOT, writable);
     await_thread(&self);
-    tina__ready_turn(&self.ready);
+    tina__ready_turn(&self.ready, 0);
     expect(&self, TINA_OK, 10);
     char bytes[16];
     assert_int_equal(read(self.ends[1], bytes, sizeof bytes), 10);
@@ -141,13 +143,13 @@ static void sendfile_that_found_no_room_waits_for_the_next_event(void **state)
     submit_sendfile(&self);
     tina__ready_tell(&self.ready, SLOT, writable);
     await_thread(&self);
-    tina__ready_turn(&self.ready);
+    tina__ready_turn(&self.ready, 0);
     assert_null(self.ready.done.first);
     assert_false(is_at_thread(&self));
     drain(&self);
     tina__ready_tell(&self.ready, SLOT, writable);
     await_thread(&self);
-    tina__ready_turn(&self.ready);
+    tina__ready_turn(&self.ready, 0);
     expect(&self, TINA_OK, 10);
     close_rig(&self);
 }
@@ -164,10 +166,10 @@ static void event_that_comes_while_a_thread_works_is_not_lost(void **state)
     await_thread(&self);
     drain(&self);
     tina__ready_tell(&self.ready, SLOT, writable);
-    tina__ready_turn(&self.ready);
+    tina__ready_turn(&self.ready, 0);
     while (self.ready.done.first == NULL) {
         await_thread(&self);
-        tina__ready_turn(&self.ready);
+        tina__ready_turn(&self.ready, 0);
     }
     expect(&self, TINA_OK, 10);
     close_rig(&self);
@@ -202,7 +204,7 @@ static void cancel_of_a_sendfile_at_its_thread_ends_with_what_that_did(void **st
         tina__ready_cancel(&self.ready, &self.request); /* twice is once */
         assert_null(self.ready.done.first);
         tina__ready_tell(&self.ready, SLOT, writable);
-        tina__ready_turn(&self.ready);
+        tina__ready_turn(&self.ready, 0);
         expect(&self, is_full ? TINA_CANCELLED : TINA_OK, is_full ? 0 : 10);
         close_rig(&self);
     }
@@ -244,6 +246,17 @@ static void submit_datagram(rig *self, int os_fd, const tina_address *to)
     tina__ready_watched(&self->ready, &self->request);
 }
 
+/* A turn when it is time to try them, and not a moment earlier. The test's own clock. */
+static void turn_in_time(rig *self, uint64_t *now_ns)
+{
+    uint64_t wait_ns = tina__ready_polls_wait(&self->ready, *now_ns);
+    assert_in_range(wait_ns, 1, 64 * PAUSE_NS);
+    tina__ready_turn(&self->ready, *now_ns + wait_ns - 1);
+    assert_null(self->ready.done.first);
+    *now_ns += wait_ns;
+    tina__ready_turn(&self->ready, *now_ns);
+}
+
 static void datagram_to_a_full_receiver_is_polled_until_it_is_taken(void **state)
 {
     (void)state;
@@ -251,21 +264,49 @@ static void datagram_to_a_full_receiver_is_polled_until_it_is_taken(void **state
     open_rig(&self);
     tina_address address;
     int receiver = open_full(&address), sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    uint64_t now_ns = SECOND_NS;
     char byte;
     submit_datagram(&self, sender, &address);
-    assert_int_equal(self.ready.polled, SLOT);
-    tina__ready_turn(&self.ready);
-    assert_int_equal(self.ready.polled, SLOT); /* it is full still */
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(self.ready.polls.count, 1);
+        turn_in_time(&self, &now_ns);
+        assert_null(self.ready.done.first); /* it is full still */
+    }
     assert_int_equal(recv(receiver, &byte, 1, 0), 1);
-    tina__ready_turn(&self.ready);
+    turn_in_time(&self, &now_ns);
     expect(&self, TINA_OK, 1);
-    assert_int_equal(self.ready.polled, TINA__NONE);
+    assert_int_equal(self.ready.polls.count, 0);
+    assert_true(tina__ready_polls_wait(&self.ready, now_ns) == TINA_NONE_NS);
     close(receiver);
     close(sender);
     close_rig(&self);
 }
 
-/* The slot stays in the list for a turn, and may be in use again by then. */
+/* An attempt in vain brings one: trying at each, it would never end. */
+static void event_does_not_try_what_is_polled(void **state)
+{
+    (void)state;
+    rig self;
+    open_rig(&self);
+    tina_address address;
+    int receiver = open_full(&address), sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    uint64_t now_ns = SECOND_NS;
+    char byte;
+    submit_datagram(&self, sender, &address);
+    assert_int_equal(recv(receiver, &byte, 1, 0), 1); /* so that an attempt would be seen */
+    for (int i = 0; i < 100; i++) {
+        tina__ready_tell(&self.ready, SLOT, writable);
+        tina__ready_turn(&self.ready, now_ns);
+        assert_null(self.ready.done.first);
+    }
+    turn_in_time(&self, &now_ns);
+    expect(&self, TINA_OK, 1);
+    close(receiver);
+    close(sender);
+    close_rig(&self);
+}
+
+/* The slot stays in its line until that is looked at, and may be in use again by then. */
 static void datagram_that_is_cancelled_is_polled_no_more(void **state)
 {
     (void)state;
@@ -273,6 +314,7 @@ static void datagram_that_is_cancelled_is_polled_no_more(void **state)
     open_rig(&self);
     tina_address address;
     int receiver = open_full(&address), sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    uint64_t now_ns = SECOND_NS;
     for (int i = 0; i < 2; i++) {
         submit_datagram(&self, sender, &address);
         tina__ready_cancel(&self.ready, &self.request);
@@ -280,16 +322,63 @@ static void datagram_that_is_cancelled_is_polled_no_more(void **state)
         tina__ready_forget(&self.ready, SLOT);
     }
     submit_datagram(&self, sender, &address);
-    tina__ready_turn(&self.ready);
-    assert_int_equal(self.ready.polled, SLOT);
-    assert_int_equal(self.ready.fds[SLOT].next_polled, TINA__NONE);
+    turn_in_time(&self, &now_ns);
+    assert_int_equal(self.ready.polls.count, 1);
     tina__ready_cancel(&self.ready, &self.request);
     expect(&self, TINA_CANCELLED, 0);
-    tina__ready_turn(&self.ready);
-    assert_int_equal(self.ready.polled, TINA__NONE);
+    turn_in_time(&self, &now_ns);
+    assert_int_equal(self.ready.polls.count, 0);
     close(receiver);
     close(sender);
     close_rig(&self);
+}
+
+#define STUCK_COUNT 1000
+
+/* Of that many who are never taken: how often each was tried in a second, how many at most in one turn. */
+typedef struct stuck {
+    tina__ready ready;
+    tina__ready_fd fds[STUCK_COUNT];
+    uint64_t last_ns[STUCK_COUNT];
+    uint32_t tries, most;
+    uint64_t longest_ns;
+} stuck;
+
+static void try_in_vain(stuck *self, uint64_t now_ns)
+{
+    uint32_t slots[TINA__READY_POLL_MAX], count = tina__ready_polls_take(&self->ready, now_ns, slots);
+    self->tries += count;
+    self->most = tina__max_u32(self->most, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (now_ns - self->last_ns[slots[i]] > self->longest_ns)
+            self->longest_ns = now_ns - self->last_ns[slots[i]];
+        self->last_ns[slots[i]] = now_ns;
+        tina__ready_polls_add(&self->ready, slots[i]);
+    }
+}
+
+static void stuck_by_the_thousand_are_tried_seldom_and_each_in_time(void **state)
+{
+    (void)state;
+    static stuck self;
+    uint64_t now_ns = SECOND_NS;
+    self.ready = (tina__ready){.fds = self.fds, .fd_count = STUCK_COUNT, .polls = tina__ready_polls_make()};
+    for (uint32_t slot = 0; slot < STUCK_COUNT; slot++) {
+        tina__ready_polls_add(&self.ready, slot);
+        self.last_ns[slot] = now_ns;
+    }
+    while (now_ns < 2 * SECOND_NS) {
+        uint64_t wait_ns = tina__ready_polls_wait(&self.ready, now_ns);
+        assert_in_range(wait_ns, 1, 64 * PAUSE_NS);
+        now_ns += wait_ns;
+        try_in_vain(&self, now_ns);
+        assert_int_equal(self.ready.polls.count, STUCK_COUNT);
+    }
+    assert_in_range(self.longest_ns, 64 * PAUSE_NS, 100 * PAUSE_NS);
+    assert_true(self.tries <= 25 * STUCK_COUNT);
+    assert_true(self.most <= TINA__READY_POLL_MAX);
+    for (uint32_t slot = 0; slot < STUCK_COUNT; slot++)
+        assert_true(now_ns - self.last_ns[slot] <= 100 * PAUSE_NS);
 }
 
 int main(void)
@@ -301,7 +390,9 @@ int main(void)
         cmocka_unit_test(cancel_of_a_sendfile_that_waits_is_over_at_once),
         cmocka_unit_test(cancel_of_a_sendfile_at_its_thread_ends_with_what_that_did),
         cmocka_unit_test(datagram_to_a_full_receiver_is_polled_until_it_is_taken),
+        cmocka_unit_test(event_does_not_try_what_is_polled),
         cmocka_unit_test(datagram_that_is_cancelled_is_polled_no_more),
+        cmocka_unit_test(stuck_by_the_thousand_are_tried_seldom_and_each_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
