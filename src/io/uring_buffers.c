@@ -38,6 +38,8 @@ void tina__uring_carve_places(tina__backend *backend, const tina__backend_config
 void tina__uring_forget_buffers(tina__backend *backend)
 {
     backend->lent_count = 0;
+    backend->holding_count = 0;
+    backend->sendfile_count = 0;
     backend->spare_count = 0;
     backend->free_place_count = 0;
     for (int place = backend->buffer_mask; place >= 0; place--)
@@ -73,9 +75,6 @@ void tina__uring_lend(tina__backend *backend, uint32_t buffer)
         put_in_ring(backend, buffer);
     else
         backend->spare[backend->spare_count++] = buffer;
-    tina__io_request *waiter = tina__requests_pop(&backend->wants_buffer);
-    if (waiter != NULL)
-        tina__uring_queue(backend, waiter);
 }
 
 uint32_t tina__uring_take_buffer(tina__backend *backend, const struct io_uring_cqe *result)

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#define ENTRIES_MAX 256 /* in one collect: many may want no more than to be tried again, and would hold up the others */
+
 /* ---- What it came to ---- */
 
 tina__io_completion tina__uring_failure(const tina__io_request *request, int os_error)
@@ -82,9 +84,9 @@ static bool is_to_wait(const tina__io_request *request, int result)
 
 /*
  * Whether it goes over once more, unless somebody wants its end: it was interrupted,
- * was sent away though it is willing to wait, or found no buffer where there is one
- * by now. Its submitter, told TINA_BUSY, would wait for the next to be lent. A
- * datagram that was taken already waits here for a buffer.
+ * was sent away though it is willing to wait, or found no buffer where one is lent:
+ * its submitter, told TINA_BUSY, would wait for the next to be lent. A datagram that
+ * was taken already waits here for a buffer.
  */
 static bool goes_again(const tina__backend *backend, tina__io_request *request, int result)
 {
@@ -97,6 +99,8 @@ static bool goes_again(const tina__backend *backend, tina__io_request *request, 
     if (tina__io_reads(request->kind))
         tina__uring_set(request, TINA__URING_POLLED | TINA__URING_NAMED, false);
     tina__uring_set(request, TINA__URING_POLLS, true);
+    if (request->kind == TINA__IO_CONNECT || request->kind == TINA__IO_SEND_TO)
+        tina__uring_count_pause(request);
     return true;
 }
 
@@ -136,6 +140,18 @@ static bool take_result(tina__backend *backend, tina__io_request *request, int r
     return true;
 }
 
+/* Where others hold all buffers that are lent, only what they let go can help it. */
+static void go_on(tina__backend *backend, tina__io_request *request, int result)
+{
+    bool is_starved = result == -ENOBUFS && tina__io_fills(request->kind);
+    if (!is_starved || tina__uring_free_buffers(backend) != 0) {
+        tina__uring_queue(backend, request);
+        return;
+    }
+    tina__uring_wait(&backend->wants_buffer, request);
+    backend->has_starved_waiter = true;
+}
+
 static tina__uring_submission *find_place(tina__backend *backend, uint64_t word)
 {
     uint32_t index = tina__word_index(word);
@@ -159,13 +175,15 @@ static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina
     tina__uring_submission *place = find_place(backend, word);
     tina__io_request *request = place->request;
     place->word = 0;
+    if (!tina__uring_is_poll(word))
+        tina__uring_count_holder(backend, request, false);
     uint32_t buffer = tina__uring_take_buffer(backend, result);
     bool is_over = tina__uring_is_poll(word) ? take_poll(request, result->res, completion)
                                              : take_result(backend, request, result->res, buffer, completion);
     if (is_over)
         place->request = NULL;
     else
-        tina__uring_queue(backend, request);
+        go_on(backend, request, result->res);
     if (buffer != TINA__BUFFER_NONE && !(is_over && completion->buffer == buffer))
         tina__uring_lend(backend, buffer);
     return is_over;
@@ -181,7 +199,7 @@ uint32_t tina__uring_collect(tina__backend *backend, tina__io_completion *comple
     struct io_uring_cqe *result;
     io_uring_for_each_cqe(&backend->ring, head, result)
     {
-        if (count == max)
+        if (count == max || seen == ENTRIES_MAX)
             break;
         count += take(backend, result, &completions[count]) ? 1 : 0;
         seen++;

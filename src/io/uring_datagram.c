@@ -49,7 +49,7 @@ bool tina__uring_datagram_begin(tina__backend *backend, tina__io_request *reques
     bool has_begun = tina__uring_is(request, TINA__URING_NAMED | TINA__URING_EMPTY);
     if (!has_begun && is_local(backend, request))
         tina__uring_set(request, TINA__URING_POLLS, true);
-    if (!tina__uring_is(request, TINA__URING_EMPTY) || backend->lent_count != 0)
+    if (!tina__uring_is(request, TINA__URING_EMPTY) || tina__uring_free_buffers(backend) != 0)
         return true;
     tina__uring_wait(&backend->wants_buffer, request);
     return false;
@@ -63,7 +63,8 @@ static void prepare_header(const tina__backend *backend, struct io_uring_sqe *en
         .part = {.iov_len = tina__uring_room(backend, request)},
     };
     io_uring_prep_recvmsg(entry, request->os_fd, &self->header, 0);
-    if (backend->lent_count == 0) /* otherwise it would fail for want of a buffer although there may be no data */
+    bool may_starve = tina__uring_free_buffers(backend) == 0; /* it would fail although there may be no data */
+    if (may_starve)
         entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 

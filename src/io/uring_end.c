@@ -127,8 +127,10 @@ void tina__uring_forget_all(tina__backend *backend)
     backend->queue.first = NULL;
     backend->done.first = NULL;
     backend->wants_pipe.first = NULL;
+    backend->wants_share.first = NULL;
     backend->wants_buffer.first = NULL;
     backend->has_cancelled_waiter = false;
+    backend->has_starved_waiter = false;
     backend->cancel_count = 0;
     memset(backend->families, 0, backend->fd_count);
     tina__uring_forget_buffers(backend);

@@ -61,7 +61,7 @@ static inline bool tina__uring_ends_watch(uint64_t word)
 enum {
     TINA__URING_QUEUED = 0,
     TINA__URING_UNDER_WAY = 1, /* the kernel has an entry of it */
-    TINA__URING_WAITING = 2,   /* for a pipe or a buffer */
+    TINA__URING_WAITING = 2,   /* in one of the lists of those that want something */
     TINA__URING_WHERE = 3,     /* mask of the above */
     TINA__URING_POLLS = 4,     /* the entry is a poll: what it is on can't go on yet */
     TINA__URING_CANCELLED = 8, /* its end was asked for */
@@ -71,6 +71,8 @@ enum {
     TINA__URING_BY_BUFFER = 16, /* SENDFILE: the file can't be spliced */
     TINA__URING_NAMED = 16,     /* RECEIVE_FROM: whom the next datagram is from is known, now for its bytes */
     TINA__URING_EMPTY = 32,     /* RECEIVE_FROM: there was one without bytes, now for a buffer */
+    TINA__URING_PAUSE = 32,     /* CONNECT, SEND_TO: the lowest of three bits, how often the peer was full, at most 7 */
+    TINA__URING_PAUSES = 7 * TINA__URING_PAUSE,
 };
 
 static inline bool tina__uring_is_in(const tina__io_request *request, uint8_t where)
@@ -119,9 +121,11 @@ struct tina__backend {
     uint32_t tier;
     tina__request_list queue;            /* not handed over yet */
     tina__request_list done;             /* over without the kernel */
-    tina__request_list wants_pipe;       /* one is queued again for each pipe that is free again */
-    tina__request_list wants_buffer;     /* likewise for each that is lent */
-    bool has_cancelled_waiter;           /* in one of those two */
+    tina__request_list wants_pipe;       /* sendfiles; as many are queued again as there are free pipes */
+    tina__request_list wants_share;      /* sendfiles; likewise, of the buffers that they may hold */
+    tina__request_list wants_buffer;     /* what fills one; likewise */
+    bool has_cancelled_waiter;           /* in one of those three */
+    bool has_starved_waiter;             /* in wants_buffer: to be told TINA_BUSY if none is lent any more */
     tina__uring_submission *submissions; /* by their token's index */
     uint64_t *cancels; /* words of requests under way whose end was asked for: each at most once, so op_count are enough */
     uint32_t cancel_count;
@@ -131,7 +135,9 @@ struct tina__backend {
     uint8_t *annexes;
     uint32_t buffer_count;
     uint32_t buffer_size;
-    uint32_t lent_count; /* what a completion took counts as lent until it was collected */
+    uint32_t lent_count;     /* what a completion took counts as lent until it was collected */
+    uint32_t holding_count;  /* entries under way that may hold a lent buffer though they have no data yet */
+    uint32_t sendfile_count; /* of those, sendfiles */
     int buffer_mask;
     uint32_t *buffer_of;   /* which buffer lies in each place; the kernel names places */
     uint16_t *free_places; /* a stack */
@@ -175,6 +181,16 @@ static inline int tina__uring_turn(struct io_uring *ring, uint64_t wait_ns)
     return io_uring_submit_and_wait_timeout(ring, &first, 1, &wait, NULL);
 }
 
+static inline uint32_t tina__uring_pauses(const tina__io_request *request)
+{
+    return (request->backend_state & TINA__URING_PAUSES) / TINA__URING_PAUSE;
+}
+static inline void tina__uring_count_pause(tina__io_request *request)
+{
+    bool is_longest = (request->backend_state & TINA__URING_PAUSES) == TINA__URING_PAUSES;
+    request->backend_state = (uint8_t)(request->backend_state + (is_longest ? 0 : TINA__URING_PAUSE));
+}
+
 /* Back to the end of the queue, for its next entry. */
 static inline void tina__uring_queue(tina__backend *backend, tina__io_request *request)
 {
@@ -192,6 +208,13 @@ static inline void tina__uring_wait(tina__request_list *waiters, tina__io_reques
 static inline uint32_t tina__uring_room(const tina__backend *backend, const tina__io_request *request)
 {
     return request->size == 0 ? backend->buffer_size : tina__min_u32(request->size, backend->buffer_size);
+}
+
+/* Lent ones that no entry under way may hold: a disk lets go of those when it likes. */
+static inline uint32_t tina__uring_free_buffers(const tina__backend *backend)
+{
+    uint32_t in_ring = backend->lent_count - backend->spare_count;
+    return in_ring - tina__min_u32(in_ring, backend->holding_count);
 }
 
 static inline void tina__uring_select_buffer(struct io_uring_sqe *entry)
@@ -213,6 +236,9 @@ uint32_t tina__uring_take_buffer(tina__backend *backend, const struct io_uring_c
 
 /* ---- Sendfile (uring_sendfile.c) ---- */
 
+bool tina__uring_sendfile_holds(
+    const tina__io_request *request); /* its entry: a lent buffer, while the disk is waited for */
+uint32_t tina__uring_sendfile_share(const tina__backend *backend); /* how many more of them may hold one */
 /* What the next piece needs. False: it waits for a pipe or a buffer. */
 bool tina__uring_sendfile_begin(tina__backend *backend, tina__io_request *request);
 void tina__uring_sendfile_prepare(tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request);
@@ -221,6 +247,24 @@ bool tina__uring_sendfile_take(tina__backend *backend, tina__io_request *request
                                tina__io_completion *completion);
 void tina__uring_forget_pipes(tina__backend *backend); /* of a backend that has none open */
 void tina__uring_close_pipes(tina__backend *backend);  /* nothing is under way */
+
+/* ---- Entries that may hold a buffer before they have data ---- */
+
+static inline bool tina__uring_holds(const tina__io_request *request)
+{
+    if (request->kind == TINA__IO_READ)
+        return request->fd_class == TINA__FD_FILE;
+    return request->kind == TINA__IO_SENDFILE && tina__uring_sendfile_holds(request);
+}
+/* An entry, no poll, goes over or has come back. */
+static inline void tina__uring_count_holder(tina__backend *backend, const tina__io_request *request, bool is_more)
+{
+    if (!tina__uring_holds(request))
+        return;
+    uint32_t one = is_more ? 1 : UINT32_MAX; /* or one less */
+    backend->holding_count += one;
+    backend->sendfile_count += request->kind == TINA__IO_SENDFILE ? one : 0;
+}
 
 /* ---- Datagrams with whom they are from (uring_datagram.c) ---- */
 

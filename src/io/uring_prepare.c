@@ -12,15 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FULL_WAIT_NS 1000000 /* until a Unix socket that was full is tried again */
-
 /* ---- Entries, by kind ---- */
 
 static void prepare_receive(const tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
 {
     io_uring_prep_recv(entry, request->os_fd, NULL, tina__uring_room(backend, request), 0);
     tina__uring_select_buffer(entry);
-    if (backend->lent_count == 0) /* otherwise it would fail for want of a buffer although there may be no data */
+    bool may_starve = tina__uring_free_buffers(backend) == 0; /* it would fail although there may be no data */
+    if (may_starve)
         entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
@@ -80,21 +79,44 @@ static void prepare_rename(struct io_uring_sqe *entry, const tina__io_request *r
     io_uring_prep_renameat(entry, AT_FDCWD, path, AT_FDCWD, path + request->size, 0);
 }
 
-/* No poll tells that a Unix socket which others have filled has room again: it is tried again after a while. */
-static bool can_poll(const tina__io_request *request)
+static bool has_peer(const tina__io_request *request)
+{
+    return request->kind == TINA__IO_CONNECT || (request->kind == TINA__IO_SEND_TO && request->peer != NULL);
+}
+
+static bool is_peer_local(const tina__io_request *request)
 {
     const tina__sock_address *host = request->backend_memory;
-    bool is_addressed = request->kind == TINA__IO_SEND_TO && request->peer != NULL;
-    return !is_addressed || host->any.sa_family != AF_UNIX;
+    return has_peer(request) && host->any.sa_family == AF_UNIX;
+}
+
+/*
+ * No poll tells that a Unix socket which others have filled has room again, and an
+ * unconnected one is always writable: they are tried again after a while.
+ */
+static bool can_poll(const tina__io_request *request)
+{
+    return request->kind != TINA__IO_CONNECT && !is_peer_local(request);
+}
+
+/* The more often it was full, the longer it is left alone: many that are stuck have to cost little. */
+static void prepare_pause(struct io_uring_sqe *entry, const tina__io_request *request)
+{
+    static const struct __kernel_timespec pauses[] = {
+        {.tv_nsec = 1000000},  {.tv_nsec = 2000000},  {.tv_nsec = 5000000},   {.tv_nsec = 10000000},
+        {.tv_nsec = 25000000}, {.tv_nsec = 50000000}, {.tv_nsec = 100000000},
+    };
+    uint32_t count = tina__uring_pauses(request);
+    tina__assert(count != 0);
+    io_uring_prep_timeout(entry, (struct __kernel_timespec *)(uintptr_t)&pauses[count - 1], 0, 0);
 }
 
 static void prepare_poll(struct io_uring_sqe *entry, const tina__io_request *request)
 {
-    static const struct __kernel_timespec again = {.tv_nsec = FULL_WAIT_NS};
     if (can_poll(request))
         io_uring_prep_poll_add(entry, request->os_fd, tina__io_reads(request->kind) ? POLLIN : POLLOUT);
     else
-        io_uring_prep_timeout(entry, (struct __kernel_timespec *)(uintptr_t)&again, 0, 0);
+        prepare_pause(entry, request);
 }
 
 static void prepare(tina__backend *backend, struct io_uring_sqe *entry, const tina__io_request *request)
@@ -147,8 +169,7 @@ static void finish(tina__backend *backend, tina__io_request *request, tina_statu
 /* Into the host's form, once: where it lies may be where the host's form is to be. False: it is no address. */
 static bool encode_peer(tina__io_request *request)
 {
-    bool has_peer = request->kind == TINA__IO_CONNECT || (request->kind == TINA__IO_SEND_TO && request->peer != NULL);
-    if (!has_peer || tina__uring_is(request, TINA__URING_ENCODED))
+    if (!has_peer(request) || tina__uring_is(request, TINA__URING_ENCODED))
         return true;
     tina_address peer = *request->peer;
     tina__uring_set(request, TINA__URING_ENCODED, true);
@@ -162,13 +183,37 @@ static bool is_far(const tina__io_request *request)
     return has_offset && request->fd_class == TINA__FD_FILE && request->offset > INT64_MAX;
 }
 
-/* What has no operation here is done at once. False: it has one. */
+static void finish_call(tina__backend *backend, tina__io_request *request, int os_error)
+{
+    finish(backend, request, os_error == 0 ? TINA_OK : tina__sock_status(os_error), os_error);
+}
+
+/*
+ * A Unix socket is connected at once or not at all. The kernel's own operation would
+ * wait for it to be writable, which it always is, and then keep a thread with it.
+ * False: its listener is full.
+ */
+static bool connect_at_once(tina__backend *backend, tina__io_request *request)
+{
+    const tina__sock_address *host = request->backend_memory;
+    int os_error = connect(request->os_fd, &host->any, host->length) == 0 ? 0 : errno;
+    if (os_error != EAGAIN) {
+        finish_call(backend, request, os_error);
+        return true;
+    }
+    tina__uring_set(request, TINA__URING_POLLS, true);
+    tina__uring_count_pause(request);
+    return false;
+}
+
+/* What has no operation here is done at once. False: it has one, or a pause is its next. */
 static bool do_at_once(tina__backend *backend, tina__io_request *request)
 {
+    if (request->kind == TINA__IO_CONNECT && is_peer_local(request))
+        return !tina__uring_is(request, TINA__URING_POLLS) && connect_at_once(backend, request);
     if (request->kind != TINA__IO_TRUNCATE || (backend->tier & TINA__URING_FTRUNCATE) != 0)
         return false;
-    int os_error = ftruncate(request->os_fd, (off_t)request->offset) == 0 ? 0 : errno;
-    finish(backend, request, os_error == 0 ? TINA_OK : tina__sock_status(os_error), os_error);
+    finish_call(backend, request, ftruncate(request->os_fd, (off_t)request->offset) == 0 ? 0 : errno);
     return true;
 }
 
@@ -176,7 +221,7 @@ static bool do_at_once(tina__backend *backend, tina__io_request *request)
 static void poll_pipe(const tina__backend *backend, tina__io_request *request)
 {
     bool is_pipe = request->fd_class == TINA__FD_PIPE;
-    if (is_pipe && backend->lent_count == 0 && !tina__uring_is(request, TINA__URING_POLLED))
+    if (is_pipe && tina__uring_free_buffers(backend) == 0 && !tina__uring_is(request, TINA__URING_POLLED))
         tina__uring_set(request, TINA__URING_POLLS, true);
 }
 
@@ -241,26 +286,51 @@ static bool hand_over_cancels(tina__backend *backend)
     return true;
 }
 
-/* Those of them whose end was asked for go to the queue. */
+/* Its end was asked for, or no buffer is lent any more for it to wait for. A taken datagram waits on. */
+static bool is_to_be_told(const tina__backend *backend, const tina__io_request *request)
+{
+    bool is_starved = tina__io_fills(request->kind) && !tina__uring_is(request, TINA__URING_EMPTY);
+    return tina__uring_is(request, TINA__URING_CANCELLED) || (is_starved && backend->lent_count == 0);
+}
+
+/* Those of them who are to be told go to the queue. */
 static void sweep(tina__backend *backend, tina__request_list *waiters)
 {
     tina__request_list all = *waiters;
     waiters->first = NULL;
     for (tina__io_request *request; (request = tina__requests_pop(&all)) != NULL;) {
-        if (tina__uring_is(request, TINA__URING_CANCELLED))
+        if (is_to_be_told(backend, request))
             tina__uring_queue(backend, request);
         else
             tina__requests_push(waiters, request);
     }
 }
 
-static void end_cancelled_waiters(tina__backend *backend)
+static void end_waiters(tina__backend *backend)
 {
-    if (!backend->has_cancelled_waiter)
+    bool is_dry = backend->has_starved_waiter && backend->lent_count == 0;
+    if (!backend->has_cancelled_waiter && !is_dry)
         return;
     backend->has_cancelled_waiter = false;
+    backend->has_starved_waiter = backend->has_starved_waiter && !is_dry;
     sweep(backend, &backend->wants_pipe);
+    sweep(backend, &backend->wants_share);
     sweep(backend, &backend->wants_buffer);
+}
+
+static void wake_some(tina__backend *backend, tina__request_list *waiters, uint32_t most)
+{
+    for (; most != 0 && waiters->first != NULL; most--)
+        tina__uring_queue(backend, tina__requests_pop(waiters));
+}
+
+/* By what there is now, and not by what has come: nothing is lost if one that was woken has no use for it any more. */
+static void wake_waiters(tina__backend *backend)
+{
+    uint32_t buffers = tina__uring_free_buffers(backend);
+    wake_some(backend, &backend->wants_pipe, (uint32_t)__builtin_popcount(backend->free_pipes));
+    wake_some(backend, &backend->wants_buffer, buffers);
+    wake_some(backend, &backend->wants_share, tina__min_u32(buffers, tina__uring_sendfile_share(backend)));
 }
 
 /* There is one header for all: whose entry names it, goes over before the next may change it. */
@@ -284,10 +354,12 @@ static bool hand_over_requests(tina__backend *backend)
         if (!is_ready(backend, request))
             continue;
         struct io_uring_sqe *entry = claim_entry(backend, request);
-        if (tina__uring_is(request, TINA__URING_POLLS))
+        if (tina__uring_is(request, TINA__URING_POLLS)) {
             prepare_poll(entry, request);
-        else
+        } else {
             prepare(backend, entry, request);
+            tina__uring_count_holder(backend, request, true);
+        }
         tina__uring_put_in(request, TINA__URING_UNDER_WAY);
     }
     return true;
@@ -295,6 +367,7 @@ static bool hand_over_requests(tina__backend *backend)
 
 bool tina__uring_hand_over(tina__backend *backend)
 {
-    end_cancelled_waiters(backend);
+    end_waiters(backend);
+    wake_waiters(backend);
     return hand_over_cancels(backend) && hand_over_requests(backend);
 }

@@ -96,9 +96,6 @@ static void give_pipe_back(tina__backend *backend, uint32_t index, bool is_empty
     if (!is_empty)
         close_pipe(&backend->pipes[index]);
     backend->free_pipes |= 1u << index;
-    tina__io_request *waiter = tina__requests_pop(&backend->wants_pipe);
-    if (waiter != NULL)
-        tina__uring_queue(backend, waiter);
 }
 
 /* ---- From the file ---- */
@@ -118,18 +115,30 @@ static bool find_pipe(tina__backend *backend, tina__io_request *request, uint32_
     return false;
 }
 
+bool tina__uring_sendfile_holds(const tina__io_request *request)
+{
+    return ((const piece *)request->backend_memory)->pipe == NO_PIPE;
+}
+
+/* A disk that stands still must leave the others buffers to receive into. */
+uint32_t tina__uring_sendfile_share(const tina__backend *backend)
+{
+    uint32_t share = tina__max_u32(backend->buffer_count / 4, 1);
+    return share - tina__min_u32(share, backend->sendfile_count);
+}
+
 bool tina__uring_sendfile_begin(tina__backend *backend, tina__io_request *request)
 {
     piece *self = request->backend_memory;
     self->pipe = NO_PIPE;
     bool is_small = request->size <= tina__max_u32(backend->buffer_size, READ_MAX);
-    bool has_buffer = backend->lent_count != 0;
+    bool has_buffer = tina__uring_free_buffers(backend) != 0 && tina__uring_sendfile_share(backend) != 0;
     if (may_splice(backend, request) && !(is_small && has_buffer) && find_pipe(backend, request, &self->pipe))
         return true;
     bool is_for_pipe = may_splice(backend, request) && !(is_small && has_buffer);
     if (!is_for_pipe && has_buffer)
         return true;
-    tina__uring_wait(is_for_pipe ? &backend->wants_pipe : &backend->wants_buffer, request);
+    tina__uring_wait(is_for_pipe ? &backend->wants_pipe : &backend->wants_share, request);
     return false;
 }
 
@@ -167,12 +176,12 @@ static int pass_on(const tina__backend *backend, const tina__io_request *request
     return sent < 0 ? -errno : (int)sent;
 }
 
-/* False: nothing is over, it is to be tried again. */
-static bool settle(tina__io_request *request, int result, tina__io_completion *completion)
+/* False: nothing is over, it is to be tried again. is_starved: it found no buffer, and sent nothing. */
+static bool settle(tina__io_request *request, int result, bool is_starved, tina__io_completion *completion)
 {
     bool is_cancelled = tina__uring_is(request, TINA__URING_CANCELLED);
     bool is_refused = result == -EINVAL && !tina__uring_is(request, TINA__URING_BY_BUFFER);
-    bool is_again = result == -EAGAIN || result == -EINTR || result == -ENOBUFS || is_refused;
+    bool is_again = result == -EAGAIN || result == -EINTR || is_starved || is_refused;
     if (is_again && !is_cancelled) {
         tina__uring_set(request, TINA__URING_POLLS, result == -EAGAIN);
         tina__uring_set(request, TINA__URING_BY_BUFFER, is_refused || tina__uring_is(request, TINA__URING_BY_BUFFER));
@@ -196,5 +205,5 @@ bool tina__uring_sendfile_take(tina__backend *backend, tina__io_request *request
         tina__assert(pipe < TINA__URING_PIPES);
         give_pipe_back(backend, pipe, result <= 0 || sent == result);
     }
-    return settle(request, sent, completion);
+    return settle(request, sent, result == -ENOBUFS, completion);
 }

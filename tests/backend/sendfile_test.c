@@ -296,8 +296,9 @@ static void sendfile_by_the_hundred_at_once_all_complete(void **state)
     close_sending(&self);
     test_rig rig;
     open_config(
-        &rig, (tina__backend_config){
-                  .op_count = 2 * MANY + 8, .fd_count = 2 * MANY, .buffer_count = 4, .buffer_size = 256, .file_threads = 2});
+        &rig,
+        (tina__backend_config){
+            .op_count = 2 * MANY + 8, .fd_count = 2 * MANY, .buffer_count = 4, .buffer_size = 1024, .file_threads = 2});
     rig_put_file(&rig, "file", content, FILE_SIZE);
     rig_fd file = rig_file(&rig, "file", TINA_OPEN_READ);
     for (uint32_t i = 0; i < MANY; i++) {
