@@ -40,8 +40,8 @@ typedef struct tina__census {
     uint32_t under_way; /* operations */
     uint32_t starved;
     uint32_t file_reads; /* of those under way and not starved */
-    uint32_t accepts;  /* of those under way */
-    uint32_t requests; /* that the backend has */
+    uint32_t accepts;    /* of those under way */
+    uint32_t requests;   /* that the backend has */
     uint32_t listed_halves, owned_halves;
     uint32_t open;            /* descriptors, also those that came back and whose givers have not heard of it */
     uint32_t given;           /* to other shards */

@@ -1,8 +1,11 @@
 /*
  * After boot nobody asks for memory: not the library, not the C library for it,
- * while echoes, spawns, crashes, restarts, calls, transfers, timers and lines of
- * the log go on. The same program rings when a handler asks.
+ * while echoes, spawns, crashes, restarts, calls, transfers, timers, work on files,
+ * datagrams, gifts and lines of the log go on. The same program rings when a handler asks.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,15 +16,17 @@
 #include "support/tripwire.h"
 #include "support/witness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TAG_BALL = TINA_TAG_USER, TAG_CRASH, TAG_ASK, TAG_ANSWER, TAG_MALLOC };
-enum { TYPE_LISTENER, TYPE_SERVANT, TYPE_CLIENT, TYPE_PLAYER, TYPE_MAYFLY, TYPE_COUNT };
-enum { NAME_LISTENER = 1, NAME_PLAYER, PING = 1000 };
+enum { TYPE_LISTENER, TYPE_SERVANT, TYPE_CLIENT, TYPE_PLAYER, TYPE_MAYFLY, TYPE_CLERK, TYPE_COUNT };
+enum { NAME_LISTENER = 1, NAME_PLAYER, NAME_CLERK, PING = 1000 };
 
 typedef struct witness {
-    tina_test_count port, echoes, balls, answers, failures, transfers, mayflies, inits, lines, mallocs;
+    tina_test_count port, echoes, balls, answers, failures, transfers, mayflies, inits, lines, mallocs, jobs, gifts;
     void *_Atomic kept;
 } witness;
 
@@ -159,7 +164,8 @@ static void send_transfer(tina_ctx *ctx)
     if (tina_transfer_alloc(ctx, &transfer, &data, &capacity) != TINA_OK)
         return;
     memset(data, 1, capacity);
-    if (tina_transfer_send(ctx, tina_self(ctx), transfer, capacity) != TINA_OK)
+    tina_handle to = tina_random(ctx) % 2 == 0 ? tina_self(ctx) : other_player(ctx);
+    if (tina_transfer_send(ctx, to, transfer, capacity) != TINA_OK)
         tina_transfer_free(ctx, transfer);
 }
 
@@ -216,6 +222,82 @@ static tina_effect mayfly_handle(void *self, const tina_message *message, tina_c
     return tina_random(ctx) % 2 == 0 ? tina_done() : tina_crash(3);
 }
 
+/* ---- Files, datagrams and gifts: a clerk does them one after the other, and begins again with each tick ---- */
+
+typedef struct clerk {
+    tina_fd file, socket;
+    tina_address address;
+    uint32_t step; /* 0: nothing to do */
+} clerk;
+
+static char folder[] = "/tmp/tina-malloc-XXXXXX";
+
+static tina_effect clerk_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)args, (void)args_size;
+    clerk *me = self;
+    me->address = tina_ipv4(127, 0, 0, 1, 0);
+    if (tina_socket(ctx, TINA_IPV4, TINA_DATAGRAM, &me->socket) != TINA_OK ||
+        tina_bind(ctx, me->socket, &me->address) != TINA_OK ||
+        tina_local_address(ctx, me->socket, &me->address) != TINA_OK ||
+        tina_timer_repeat(ctx, 1000000, TINA_TAG_TIMER, NULL) != TINA_OK)
+        return tina_crash(1);
+    return tina_receive();
+}
+
+static void give_something_away(tina_ctx *ctx)
+{
+    tina_fd fd;
+    tina_handle other = tina_named((uint8_t)(1 - tina_shard(ctx)), NAME_CLERK);
+    if (tina_socket(ctx, TINA_IPV4, TINA_STREAM, &fd) == TINA_OK && tina_fd_give(ctx, other, fd) != TINA_OK)
+        tina_ignore(tina_io_start(ctx, &(tina_op){.kind = TINA_IO_CLOSE, .fd = fd}));
+}
+
+static tina_effect clerk_work(clerk *me, const tina_message *message, tina_ctx *ctx)
+{
+    char path[sizeof folder + 8];
+    snprintf(path, sizeof path, "%s/%u", folder, tina_shard(ctx));
+    if (me->step != 0 && message->io.status != TINA_OK)
+        return tina_crash(4);
+    uint32_t flags = TINA_OPEN_READ | TINA_OPEN_WRITE | TINA_OPEN_CREATE;
+    switch (me->step++) {
+    case 0: return tina_io(ctx, &(tina_op){.kind = TINA_IO_OPEN, .path = path, .flags = flags});
+    case 1:
+        me->file = message->io.fd;
+        return tina_io(ctx, &(tina_op){.kind = TINA_IO_WRITE, .fd = me->file, .data = "abcdefgh", .size = 8});
+    case 2: return tina_io(ctx, &(tina_op){.kind = TINA_IO_STAT, .fd = me->file});
+    case 3: return tina_io(ctx, &(tina_op){.kind = TINA_IO_READ, .fd = me->file, .timeout_ns = 60000000000});
+    case 4: return tina_io(ctx, &(tina_op){.kind = TINA_IO_TRUNCATE, .fd = me->file, .size = 2});
+    case 5: {
+        const tina_op send = {.kind = TINA_IO_SENDTO, .fd = me->socket, .address = &me->address, .data = "hello", .size = 5};
+        return tina_io(ctx, &send);
+    }
+    case 6: return tina_io(ctx, &(tina_op){.kind = TINA_IO_RECVFROM, .fd = me->socket});
+    case 7: return tina_io_close(ctx, me->file);
+    case 8: return tina_io(ctx, &(tina_op){.kind = TINA_IO_UNLINK, .path = path});
+    default: break;
+    }
+    me->step = 0;
+    give_something_away(ctx);
+    tina_test_count_up(&seen.jobs);
+    return tina_receive();
+}
+
+static tina_effect clerk_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    clerk *me = self;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TINA_TAG_FD) {
+        if (message->io.status != TINA_SHARD_DOWN)
+            tina_ignore(tina_io_start(ctx, &(tina_op){.kind = TINA_IO_CLOSE, .fd = message->io.fd, .user = 1}));
+        tina_test_count_up(&seen.gifts);
+        return tina_receive();
+    }
+    bool is_gifts_end = message->tag == TINA_IO_CLOSE && me->step == 0;
+    return is_gifts_end ? tina_receive() : clerk_work(me, message, ctx);
+}
+
 static void count_line(void *user, int shard, tina_level level, const char *line, size_t length)
 {
     (void)user, (void)shard, (void)level, (void)line, (void)length;
@@ -237,14 +319,19 @@ static tina_system *start(uint8_t backend)
          .working_size = PING},
         {.name = "player", .init = player_init, .handler = player_handle, .size = sizeof(player)},
         {.name = "mayfly", .init = mayfly_init, .handler = mayfly_handle, .size = 8, .slot_count = 4},
+        {.name = "clerk", .init = clerk_init, .handler = clerk_handle, .size = sizeof(clerk)},
     };
-    static const tina_child left[] = {
-        {.type = TYPE_PLAYER, .name = NAME_PLAYER}, {.type = TYPE_CLIENT}, {.type = TYPE_CLIENT}, {.type = TYPE_CLIENT}};
+    static const tina_child left[] = {{.type = TYPE_PLAYER, .name = NAME_PLAYER},
+                                      {.type = TYPE_CLERK, .name = NAME_CLERK},
+                                      {.type = TYPE_CLIENT},
+                                      {.type = TYPE_CLIENT},
+                                      {.type = TYPE_CLIENT}};
     static const tina_child right[] = {{.type = TYPE_PLAYER, .name = NAME_PLAYER},
-                                       {.type = TYPE_LISTENER, .name = NAME_LISTENER}};
+                                       {.type = TYPE_LISTENER, .name = NAME_LISTENER},
+                                       {.type = TYPE_CLERK, .name = NAME_CLERK}};
     static const tina_shard_spec shards[] = {
-        {.root = {.children = left, .child_count = 4, .restart_max = 60000, .window_ns = 1000000}},
-        {.root = {.children = right, .child_count = 2, .restart_max = 60000, .window_ns = 1000000}},
+        {.root = {.children = left, .child_count = 5, .restart_max = 60000, .window_ns = 1000000}},
+        {.root = {.children = right, .child_count = 3, .restart_max = 60000, .window_ns = 1000000}},
     };
     memset(&seen, 0, sizeof seen);
     tina_system_spec spec = {
@@ -269,7 +356,8 @@ static void await_traffic(uint64_t more)
     tina_test_await(&seen.echoes, echoes);
     tina_test_await(&seen.balls, balls);
     tina_test_await(&seen.inits, inits);
-    tina_test_count *const others[] = {&seen.answers, &seen.failures, &seen.transfers, &seen.mayflies, &seen.lines};
+    tina_test_count *const others[] = {&seen.answers, &seen.failures, &seen.transfers, &seen.mayflies,
+                                       &seen.lines,   &seen.jobs,     &seen.gifts};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         tina_test_await(others[i], tina_test_counted(others[i]) + 20);
 }
@@ -335,6 +423,24 @@ static void the_tripwire_rings_for_a_handler_that_allocates(void **state)
     free(atomic_load(&seen.kept));
 }
 
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+/* A clerk who was stopped in the middle leaves its file. */
+static int remove_folder(void **state)
+{
+    (void)state;
+    char path[sizeof folder + 8];
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        snprintf(path, sizeof path, "%s/%u", folder, shard);
+        (void)unlink(path);
+    }
+    return rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,5 +448,5 @@ int main(void)
         cmocka_unit_test(from_the_first_moment_of_a_running_system_nothing_is_allocated),
         cmocka_unit_test(the_tripwire_rings_for_a_handler_that_allocates),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
