@@ -448,48 +448,6 @@ static void start_players(uint64_t seed, bool has_wires)
     wired_start(&world, &plan, seed, has_wires);
 }
 
-/* One draw a statement: in which order a statement draws is the compiler's choice. */
-static void draw_faults(void)
-{
-    tina_faults *rates = &world.faults.rates;
-    rates->message_drop = (tina_ratio){below(4), 8};
-    rates->message_delay.min = below(2);
-    rates->message_delay.max = below(20);
-    rates->partition = (tina_ratio){below(3), 100};
-    rates->partition_heal = (tina_ratio){below(3), 60};
-}
-
-static void turn(uint32_t shard)
-{
-    (void)wired_turn(&world, shard);
-    const char *broken = tina__invariant_broken(world.rig->shards[shard]);
-    if (broken != NULL)
-        fail_msg("shard %u is not sound: %s", (unsigned)shard, broken);
-}
-
-/* With a tick of its own, or at the end of an ordinary one. */
-static void end_some_life(void)
-{
-    tina__shard *shard = world.rig->shards[below(SHARDS)];
-    shard->wipe = below(2) == 0 ? TINA__WIPE_FAULT : TINA__WIPE_BUDGET;
-    counts.lives++;
-}
-
-static void round_of_some(void)
-{
-    wired_advance(&world);
-    if (below(40) == 0)
-        end_some_life();
-    if (below(40) == 0)
-        atomic_fetch_add(&world.rig->shared.revive, 1);
-    uint32_t first = below(SHARDS);
-    for (uint32_t i = 0; i < SHARDS; i++) {
-        if (below(8) != 0)
-            turn((first + i) % SHARDS);
-    }
-    counts.steps++;
-}
-
 static void heal(void)
 {
     is_quiet = true;
@@ -498,9 +456,7 @@ static void heal(void)
         tina__wires_heal(&world.wires);
     atomic_fetch_add(&world.rig->shared.revive, 1);
     for (uint32_t step = 0; step < QUIET_STEPS; step++) {
-        wired_advance(&world);
-        for (uint32_t i = 0; i < SHARDS; i++)
-            turn(i);
+        wired_round_of_all(&world);
     }
 }
 
@@ -529,8 +485,9 @@ static uint64_t run(uint64_t seed, bool has_wires, bool has_faults, bool is_heal
     start_players(seed, has_wires);
     for (uint32_t step = 0; step < STEP_COUNT; step++) {
         if (has_faults && step % 100 == 0)
-            draw_faults();
-        round_of_some();
+            wired_draw_faults(&world, &prng);
+        wired_round_of_some(&world, &prng, &counts.lives);
+        counts.steps++;
     }
     if (is_healing) {
         heal();

@@ -120,6 +120,54 @@ static inline void wired_advance(wired *world)
         tina__wires_advance(&world->wires, world->rig->now_ns);
 }
 
+/* ---- At random: one draw a statement, since in which order a statement draws is the compiler's choice ---- */
+
+static inline uint32_t wired_below(tina__prng *prng, uint32_t bound) { return (uint32_t)tina__prng_below(prng, bound); }
+
+static inline void wired_draw_faults(wired *world, tina__prng *prng)
+{
+    tina_faults *rates = &world->faults.rates;
+    rates->message_drop = (tina_ratio){wired_below(prng, 4), 8};
+    rates->message_delay.min = wired_below(prng, 2);
+    rates->message_delay.max = wired_below(prng, 20);
+    rates->partition = (tina_ratio){wired_below(prng, 3), 100};
+    rates->partition_heal = (tina_ratio){wired_below(prng, 3), 60};
+}
+
+static inline void wired_turn_sound(wired *world, uint32_t shard)
+{
+    (void)wired_turn(world, shard);
+    const char *broken = tina__invariant_broken(world->rig->shards[shard]);
+    if (broken != NULL)
+        fail_msg("shard %u is not sound: %s", (unsigned)shard, broken);
+}
+
+static inline void wired_round_of_all(wired *world)
+{
+    wired_advance(world);
+    for (uint32_t i = 0; i < world->rig->shard_count; i++)
+        wired_turn_sound(world, i);
+}
+
+/* Most shards get their turn, in some order; now and then a life ends, in a tick of its own or an ordinary one. */
+static inline void wired_round_of_some(wired *world, tina__prng *prng, uint64_t *lives)
+{
+    uint32_t shard_count = (uint32_t)world->rig->shard_count;
+    wired_advance(world);
+    if (wired_below(prng, 40) == 0) {
+        tina__shard *shard = world->rig->shards[wired_below(prng, shard_count)];
+        shard->wipe = wired_below(prng, 2) == 0 ? TINA__WIPE_FAULT : TINA__WIPE_BUDGET;
+        (*lives)++;
+    }
+    if (wired_below(prng, 40) == 0)
+        atomic_fetch_add(&world->rig->shared.revive, 1);
+    uint32_t first = wired_below(prng, shard_count);
+    for (uint32_t i = 0; i < shard_count; i++) {
+        if (wired_below(prng, 8) != 0)
+            wired_turn_sound(world, (first + i) % shard_count);
+    }
+}
+
 /* All that can happen without time happens. */
 static inline void wired_settle(wired *world)
 {
