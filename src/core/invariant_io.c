@@ -176,7 +176,7 @@ static void see_under_way(const tina__shard *shard, const tina__operation *opera
     seen->under_way++;
     bool is_starved = operation->state == TINA__OPERATION_STARVED;
     seen->starved += is_starved;
-    seen->file_reads += !is_starved && tina__operation_reads_file(operation);
+    seen->file_reads += !is_starved && tina__io_reads_file(&operation->request);
     seen->armed += tina__timer_is_armed(&operation->deadline);
     see_holder(shard, operation->holder, seen);
     if (!expect(seen, row != NULL, "an operation under way is of some kind"))

@@ -90,7 +90,7 @@ static tina_status receive_make(tina_ctx *frame, const tina_op *op, tina__operat
 static tina_status receive_start(tina__shard *shard, tina__operation *operation)
 {
     (void)shard;
-    return tina__operation_reads_file(operation) && operation->request.offset > INT64_MAX ? TINA_INVALID : TINA_OK;
+    return tina__io_reads_file(&operation->request) && operation->request.offset > INT64_MAX ? TINA_INVALID : TINA_OK;
 }
 
 static void receive_finish(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion,

@@ -61,12 +61,6 @@ typedef struct tina__operation {
     };
 } tina__operation;
 
-/* It takes a buffer before there is data: how long it has it is the disk's to say. */
-static inline bool tina__operation_reads_file(const tina__operation *operation)
-{
-    return operation->request.kind == TINA__IO_READ && operation->request.fd_class == TINA__FD_FILE;
-}
-
 enum { TINA__READ, TINA__WRITE }; /* the halves of a descriptor, as indexes */
 
 typedef enum tina__descriptor_state {

@@ -135,14 +135,14 @@ static void queue_request(tina__shard *shard, tina__operation *operation)
 {
     operation->state = TINA__OPERATION_SUBMITTED;
     operation->request.next = NULL;
-    shard->file_reads += tina__operation_reads_file(operation);
+    shard->file_reads += tina__io_reads_file(&operation->request);
     *shard->submit_tail = &operation->request;
     shard->submit_tail = &operation->request.next;
 }
 
 /* ---- Receives and reads that wait for a buffer ------------------------------------------------ */
 
-static uint32_t starved_list(const tina__operation *operation) { return tina__operation_reads_file(operation) ? 1 : 0; }
+static uint32_t starved_list(const tina__operation *operation) { return tina__io_reads_file(&operation->request) ? 1 : 0; }
 
 /* link: the next; done_next: the previous. */
 static void starved_push(tina__shard *shard, tina__operation *operation)
@@ -272,7 +272,7 @@ tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, ui
     operation->request.token = tina__word_make(shard->id, index, operation->generation);
     occupy(shard, operation, row, index);
     link_operation(shard, operation, isolate);
-    if (tina__operation_reads_file(operation) && shard->file_reads >= tina__buffers_for_files(shard))
+    if (tina__io_reads_file(&operation->request) && shard->file_reads >= tina__buffers_for_files(shard))
         starved_push(shard, operation);
     else
         queue_request(shard, operation);
@@ -396,7 +396,7 @@ static void complete(tina__shard *shard, const tina__io_completion *completion)
     tina__operation *operation = operation_at(shard, index);
     tina__assert(operation->state == TINA__OPERATION_SUBMITTED);
     tina__assert(operation->generation == tina__word_generation(completion->token));
-    shard->file_reads -= tina__operation_reads_file(operation);
+    shard->file_reads -= tina__io_reads_file(&operation->request);
     if (completion->buffer != TINA__BUFFER_NONE)
         tina__buffer_received(shard, completion->buffer);
     if (completion->status == TINA_BUSY && tina__io_fills(operation->request.kind) && operation->stop == TINA_OK) {

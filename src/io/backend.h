@@ -153,6 +153,12 @@ typedef struct tina__io_request {
     bool no_wait;             /* SEND, SEND_TO */
 } tina__io_request;
 
+/* It takes a buffer before there is data: how long it has it is the disk's to say. */
+static inline bool tina__io_reads_file(const tina__io_request *request)
+{
+    return request->kind == TINA__IO_READ && request->fd_class == TINA__FD_FILE;
+}
+
 typedef struct tina__io_completion {
     uint64_t token;
     uint64_t size;    /* bytes done; STAT: the file's */

@@ -27,8 +27,7 @@ tina__io_completion tina__uring_failure(const tina__io_request *request, int os_
 /* Received or read into a buffer. At a file's end there is nothing, and that is no failure. */
 static void fill_in(const tina__io_request *request, uint32_t size, uint32_t buffer, tina__io_completion *completion)
 {
-    bool is_file = request->kind == TINA__IO_READ && request->fd_class == TINA__FD_FILE;
-    completion->status = size == 0 && !is_file ? TINA_CLOSED : TINA_OK;
+    completion->status = size == 0 && !tina__io_reads_file(request) ? TINA_CLOSED : TINA_OK;
     completion->buffer = size == 0 ? TINA__BUFFER_NONE : buffer;
     completion->size = size;
 }
