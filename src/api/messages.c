@@ -15,15 +15,26 @@ static bool is_sendable(tina_tag tag, const void *payload, size_t size)
     return tag >= TINA_TAG_USER && size <= TINA_PAYLOAD_MAX && (payload != NULL || size == 0);
 }
 
+/* The change has begun. */
+static __attribute__((noinline)) tina_status send_otherwise(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload,
+                                                            size_t size)
+{
+    tina_status status = tina__route_send(ctx->shard, ctx->self, to, tag, payload, size);
+    tina__change_end(ctx->shard);
+    return status;
+}
+
 tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
     if (!is_sendable(tag, payload, size))
         return TINA_INVALID;
     tina__touch_small(payload, size);
-    tina__change_begin(ctx->shard);
-    tina_status status = tina__route_send(ctx->shard, ctx->self, to, tag, payload, size);
-    tina__change_end(ctx->shard);
-    return status;
+    tina__shard *shard = ctx->shard;
+    tina__change_begin(shard);
+    if (!tina__route_plainly(shard, ctx->self, to, tag, payload, size))
+        return send_otherwise(ctx, to, tag, payload, size);
+    tina__change_end(shard);
+    return TINA_OK;
 }
 
 tina_status tina_send_begin(tina_ctx *ctx, tina_handle to, tina_tag tag, size_t size, void **payload)

@@ -48,6 +48,11 @@ static inline tina_handle tina__handle_make(uint8_t shard, uint8_t type, uint32_
     tina_handle handle = {((uint64_t)shard << 56) | ((uint64_t)type << 48) | ((uint64_t)slot << 28) | generation};
     return handle;
 }
+static inline tina_handle tina__handle_of_slot(uint64_t base, uint32_t slot, uint32_t generation)
+{
+    tina_handle handle = {base | ((uint64_t)slot << 28) | generation};
+    return handle;
+}
 static inline uint32_t tina__handle_slot(tina_handle handle) { return (uint32_t)(handle.bits >> 28) & 0xFFFFF; }
 static inline uint32_t tina__handle_generation(tina_handle handle) { return (uint32_t)handle.bits & 0xFFFFFFF; }
 static inline bool tina__handle_is_named(tina_handle handle) { return tina_handle_type(handle) == TINA__TYPE_NAMED; }

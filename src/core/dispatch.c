@@ -15,7 +15,7 @@
 
 /* ---- Who is next ---------------------------------------------------------------------- */
 
-/* The first ready type at or behind the cursor in the words from its own on, or NULL. */
+/* The first ready type at or behind the cursor, or NULL. */
 static tina__type *next_in_order(tina__shard *shard, uint32_t *cursor)
 {
     uint64_t mask = ~0ull << (*cursor % 64);
@@ -32,8 +32,8 @@ static tina__type *next_in_order(tina__shard *shard, uint32_t *cursor)
 /* The type whose turn it is, or NULL: none is ready with budget left. */
 static tina__type *next_type(tina__shard *shard, uint32_t *cursor)
 {
-    if (__builtin_expect(shard->ready_summary <= 1 && *cursor < 64, 1)) {
-        /* All that is ready lies in the first word: without a branch on whether the turn wraps. */
+    if (shard->p.type_count <= 64) {
+        /* Without a branch on whether the turn wraps. */
         uint64_t ready = shard->ready[0] & ~shard->exhausted[0];
         uint64_t ahead = ready & (~0ull << *cursor);
         if (ready == 0)
@@ -49,33 +49,36 @@ static tina__type *next_type(tina__shard *shard, uint32_t *cursor)
     return type;
 }
 
-static tina__isolate *pop_ready(tina__shard *shard, tina__type *type)
+/* The slot of the first in the type's queue, which holds somebody. */
+static uint32_t pop_ready(tina__type *type)
 {
-    tina__isolate *isolate = &type->isolates[type->ready_head];
-    type->ready_head = isolate->ready_next;
-    if (type->ready_head == TINA__NONE) {
-        uint32_t word = type->id / 64;
-        shard->ready[word] &= ~(1ull << (type->id % 64));
-        if (shard->ready[word] == 0)
-            shard->ready_summary &= ~(1ull << word);
-    } else {
+    uint32_t slot = type->ready_head;
+    type->ready_head = type->isolates[slot].ready_next;
+    if (type->ready_head != TINA__NONE) {
         /* What runs next is known: its line, its struct. */
         __builtin_prefetch(&type->isolates[type->ready_head]);
         __builtin_prefetch(tina__isolate_self(type, type->ready_head));
     }
-    return isolate;
+    return slot;
 }
 
-static void spend_budget(tina__shard *shard, tina__type *type)
+static void begin_turn(const tina__shard *shard, tina__type *type)
 {
-    if (type->budget_tick != shard->tick) {
-        type->budget_tick = shard->tick;
-        type->budget = type->budget_per_tick;
-    }
-    if (--type->budget == 0) {
-        shard->exhausted[type->id / 64] |= 1ull << (type->id % 64);
-        shard->has_exhausted = true;
-    }
+    if (type->budget_tick == shard->tick)
+        return;
+    type->budget_tick = shard->tick;
+    type->budget = type->budget_per_tick;
+}
+
+/* The marks say again what is so: while the type had its turn, it stayed marked as ready. */
+static void end_turn(tina__shard *shard, const tina__type *type)
+{
+    if (type->ready_head == TINA__NONE)
+        *type->ready_word &= ~type->ready_bit;
+    if (type->budget != 0)
+        return;
+    shard->exhausted[type->id / 64] |= type->ready_bit;
+    shard->has_exhausted = true;
 }
 
 /* ---- With which message ------------------------------------------------------------------ */
@@ -164,10 +167,23 @@ static const tina_message *awaited_message(tina_ctx *frame)
     }
 }
 
-static const tina_message *next_message(tina_ctx *frame)
+static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
 {
-    tina__isolate *isolate = frame->isolate;
-    tina__shard *shard = frame->shard;
+    uint32_t index = tina__mailbox_pop(shard, isolate);
+    if (index == TINA__NONE)
+        return NULL;
+    if (index >= shard->p.message_count)
+        return timer_message(frame, index);
+    tina_message *message = &shard->p.mail[index];
+    frame->mail = index;
+    frame->mail_kind = TINA__MAIL_MESSAGE;
+    if (__builtin_expect(message->tag == TINA_TAG_FD, 0))
+        tina__look_up_peer(frame, message);
+    return message;
+}
+
+static __attribute__((noinline)) const tina_message *other_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
+{
     if (isolate->flags & TINA__ISOLATE_WOKEN)
         return awaited_message(frame);
     if (isolate->done_tail != TINA__NONE && isolate->state == TINA__ISOLATE_RECEIVING)
@@ -176,29 +192,24 @@ static const tina_message *next_message(tina_ctx *frame)
         isolate->state = TINA__ISOLATE_RECEIVING; /* what it was parked for goes on as a started one, from this handler on */
         return shutdown_message(frame);
     }
-    if (isolate->state != TINA__ISOLATE_RECEIVING)
-        return NULL;
-    uint32_t index = tina__mailbox_pop(shard, isolate);
-    if (index == TINA__NONE)
-        return NULL;
-    if (index >= shard->p.message_count)
-        return timer_message(frame, index);
-    frame->mail = index;
-    frame->mail_kind = TINA__MAIL_MESSAGE;
-    if (__builtin_expect(shard->p.mail[index].tag == TINA_TAG_FD, 0))
-        tina__look_up_peer(frame, &shard->p.mail[index]);
-    return &shard->p.mail[index];
+    return isolate->state == TINA__ISOLATE_RECEIVING ? mail_message(shard, frame, isolate) : NULL;
 }
 
-/* The handler is done with its message. */
-static inline void release_mail(tina_ctx *frame)
+/* It waits for mail, and nothing else is there for it: so it is nearly always. */
+static inline bool has_mail_at_most(const tina__isolate *isolate)
 {
-    tina__shard *shard = frame->shard;
+    return isolate->state == TINA__ISOLATE_RECEIVING && isolate->flags == TINA__ISOLATE_QUEUED &&
+           isolate->done_tail == TINA__NONE;
+}
+
+static inline const tina_message *next_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
+{
+    return __builtin_expect(has_mail_at_most(isolate), 1) ? mail_message(shard, frame, isolate) : other_message(shard, frame, isolate);
+}
+
+static void release_other(tina__shard *shard, tina_ctx *frame)
+{
     switch (frame->mail_kind) {
-    case TINA__MAIL_MESSAGE:
-        tina__count(shard, delivered);
-        tina__message_release(shard, frame->mail);
-        break;
     case TINA__MAIL_TIMER:
         if (shard->p.mail[frame->mail].flags & TINA__MESSAGE_COUNTED)
             tina__count(shard, delivered);
@@ -211,38 +222,46 @@ static inline void release_mail(tina_ctx *frame)
     frame->mail_kind = TINA__MAIL_NONE;
 }
 
+/* The handler is done with its message. */
+static inline void release_mail(tina__shard *shard, tina_ctx *frame)
+{
+    if (__builtin_expect(frame->mail_kind != TINA__MAIL_MESSAGE, 0)) {
+        release_other(shard, frame);
+        return;
+    }
+    frame->mail_kind = TINA__MAIL_NONE;
+    tina__count(shard, delivered);
+    tina__message_release(shard, frame->mail);
+}
+
 /* ---- Frames --------------------------------------------------------------------------------- */
 
-static inline tina_ctx *frame_enter(tina__shard *shard, tina__isolate *isolate)
+static inline void frame_enter(tina_ctx *frame, tina__type *type, tina__isolate *isolate, uint32_t slot)
 {
-    tina__assert(shard->depth <= TINA__INIT_DEPTH_MAX);
-    tina_ctx *frame = &shard->frames[shard->depth++];
-    frame->shard = shard;
+    tina_handle self = tina__handle_of_slot(type->handle_base, slot, isolate->generation);
     frame->isolate = isolate;
-    frame->type = &shard->p.types[isolate->type];
-    /* relaxed: the watchdog may look who runs. */
-    __atomic_store_n(&frame->self.bits, tina__isolate_handle(shard, isolate).bits, __ATOMIC_RELAXED);
-    frame->message = NULL;
-    frame->mail_kind = TINA__MAIL_NONE;
-    frame->is_begun = false;
+    frame->type = type;
+    __atomic_store_n(&frame->self.bits, self.bits, __ATOMIC_RELAXED); /* the watchdog may look who runs */
     frame->os_error = 0;
-    frame->staged = TINA__NONE;
-    frame->stage_first = shard->stage_used;
-    frame->scratch_first = shard->scratch_used;
-    return frame;
 }
 
 /* What was made and not returned never happened. */
-static inline void frame_leave(tina_ctx *frame)
+static inline void frame_clear(tina_ctx *frame)
 {
-    tina__shard *shard = frame->shard;
     if (frame->is_begun)
         tina__route_abandon(frame);
     if (frame->staged != TINA__NONE)
         tina__operations_unstage_all(frame);
-    shard->stage_used = frame->stage_first;
-    shard->scratch_used = frame->scratch_first;
-    shard->depth--;
+}
+
+/* The handler's frame is the outermost: it begins with nothing. */
+static inline void handler_leave(tina__shard *shard)
+{
+    tina__assert(shard->depth == 1);
+    frame_clear(&shard->frames[0]);
+    shard->depth = 0;
+    shard->stage_used = 0;
+    shard->scratch_used = 0;
 }
 
 static void yielded_push(tina__shard *shard, tina__isolate *isolate)
@@ -256,8 +275,7 @@ static void yielded_push(tina__shard *shard, tina__isolate *isolate)
     shard->yielded_tail = index;
 }
 
-/* The isolate is parked; if there is something for it already, it is queued again. */
-static inline void park(tina__shard *shard, tina__isolate *isolate)
+static void park_other(tina__shard *shard, tina__isolate *isolate)
 {
     if (isolate->state == TINA__ISOLATE_YIELDED) {
         yielded_push(shard, isolate); /* stays marked as queued */
@@ -265,6 +283,15 @@ static inline void park(tina__shard *shard, tina__isolate *isolate)
     }
     isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
     tina__isolate_notify(shard, isolate);
+}
+
+/* The isolate is parked; if there is something for it already, it is queued again. */
+static inline void park(tina__shard *shard, tina__isolate *isolate)
+{
+    if (has_mail_at_most(isolate) && isolate->inbox_head == TINA__NONE)
+        isolate->flags = 0;
+    else
+        park_other(shard, isolate);
 }
 
 static void exit_isolate(tina__shard *shard, tina__isolate *isolate, tina__ending ending)
@@ -281,33 +308,36 @@ static void trace_dispatch(tina__shard *shard, const tina_ctx *frame, const tina
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_DISPATCH, frame->self, message->tag, message->size, value);
 }
 
-static tina_effect run_user(tina__shard *shard, tina_ctx *frame, const tina_message *message)
+static inline tina_effect run_user(tina__shard *shard, const tina__type *type, uint32_t slot, const tina_message *message)
 {
-    tina__type *type = frame->type;
-    void *self = tina__isolate_self(type, tina__isolate_slot(type, frame->isolate));
+    void *self = tina__isolate_self(type, slot);
     tina__guard_turn(shard->guard);
-    tina_effect effect = type->handler(self, message, frame);
+    tina_effect effect = type->handler(self, message, &shard->frames[0]);
     tina__guard_turn(shard->guard);
     return effect;
 }
 
-static void run_handler(tina__shard *shard, tina__isolate *isolate)
+static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t slot)
 {
-    tina_ctx *frame = frame_enter(shard, isolate);
-    const tina_message *message = next_message(frame);
+    tina__isolate *isolate = &type->isolates[slot];
+    tina_ctx *frame = &shard->frames[0];
+    tina__assert(shard->depth == 0);
+    shard->depth = 1;
+    frame_enter(frame, type, isolate, slot);
+    const tina_message *message = next_message(shard, frame, isolate);
     if (message == NULL) {
-        frame_leave(frame); /* what it was queued for is gone */
+        handler_leave(shard); /* what it was queued for is gone */
         park(shard, isolate);
         return;
     }
     frame->message = message;
     trace_dispatch(shard, frame, message);
     shard->handled++;
-    tina_effect effect = run_user(shard, frame, message);
+    tina_effect effect = run_user(shard, type, slot, message);
     tina__ending ending;
     bool lives = tina__effect_apply(frame, effect, &ending);
-    frame_leave(frame);
-    release_mail(frame);
+    handler_leave(shard);
+    release_mail(shard, frame);
     if (lives)
         park(shard, isolate);
     else
@@ -321,36 +351,47 @@ void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault)
     if (!tina__fault_note(shard, frame, fault))
         return;
     tina__ending ending = {.end = tina__fault_end(fault)};
-    frame_leave(frame);
-    release_mail(frame);
+    handler_leave(shard);
+    release_mail(shard, frame);
     exit_isolate(shard, frame->isolate, ending);
 }
 
 /* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
-static void bury(tina__type *type, tina__isolate *isolate)
+static void bury(tina__type *type, uint32_t slot)
 {
-    isolate->flags = 0;
-    tina__pool_give(&type->pool, tina__isolate_slot(type, isolate));
+    type->isolates[slot].flags = 0;
+    tina__pool_give(&type->pool, slot);
+}
+
+/* Runs the type's isolates while there are any and it has budget. Returns how many. */
+static uint32_t run_type(tina__shard *shard, tina__type *type)
+{
+    uint32_t count = 0;
+    begin_turn(shard, type);
+    /* A shard that is to be wiped runs nobody. */
+    while (type->ready_head != TINA__NONE && type->budget != 0 && shard->wipe == TINA__WIPE_NOT) {
+        type->budget--;
+        uint32_t slot = pop_ready(type);
+        count++;
+        if (__builtin_expect(type->isolates[slot].flags & TINA__ISOLATE_DEAD, 0)) {
+            bury(type, slot);
+            continue;
+        }
+        run_handler(shard, type, slot);
+        /* What fails its init again and again must not have a try for each handler that runs. */
+        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0) && shard->init_failed_tick != shard->tick)
+            (void)tina__supervise_advance(shard);
+    }
+    end_turn(shard, type);
+    return count;
 }
 
 uint32_t tina__dispatch(tina__shard *shard)
 {
     uint32_t count = 0;
     tina__type *type;
-    /* A shard that is to be wiped runs nobody. */
-    while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL) {
-        spend_budget(shard, type);
-        tina__isolate *isolate = pop_ready(shard, type);
-        count++;
-        if (isolate->flags & TINA__ISOLATE_DEAD) {
-            bury(type, isolate);
-            continue;
-        }
-        run_handler(shard, isolate);
-        /* What fails its init again and again must not have a try for each handler that runs. */
-        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0) && shard->init_failed_tick != shard->tick)
-            (void)tina__supervise_advance(shard);
-    }
+    while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL)
+        count += run_type(shard, type);
     tina__count_by(shard, dispatches, shard->handled);
     shard->handled = 0;
     return count;
@@ -422,10 +463,20 @@ static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *
 bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size,
                          tina__ending *ending)
 {
-    tina_ctx *frame = frame_enter(shard, isolate);
+    tina__type *type = &shard->p.types[isolate->type];
+    tina__assert(shard->depth <= TINA__INIT_DEPTH_MAX);
+    tina_ctx *frame = &shard->frames[shard->depth];
+    shard->depth++;
+    frame_enter(frame, type, isolate, tina__isolate_slot(type, isolate));
+    frame->message = NULL;
+    frame->stage_first = shard->stage_used;
+    frame->scratch_first = shard->scratch_used;
     init_call call = {.frame = frame, .args = args, .args_size = args_size};
     bool lives = run_init_trapped(shard, &call, ending) && tina__effect_apply(frame, call.effect, ending);
-    frame_leave(frame);
+    frame_clear(frame);
+    shard->depth--;
+    shard->stage_used = frame->stage_first;
+    shard->scratch_used = frame->scratch_first;
     if (lives)
         park(shard, isolate);
     else
@@ -447,7 +498,8 @@ uint32_t tina__dispatch_resume(tina__shard *shard)
         tina__isolate *isolate = &shard->p.isolates[index];
         index = isolate->ready_next;
         isolate->flags |= TINA__ISOLATE_WOKEN;
-        tina__ready_push(shard, &shard->p.types[isolate->type], isolate);
+        tina__type *type = &shard->p.types[isolate->type];
+        tina__ready_push(type, isolate, tina__isolate_slot(type, isolate));
         count++;
     }
     return count;

@@ -29,7 +29,7 @@ uint32_t tina__dispatch_resume(tina__shard *shard);
 /* Nothing is queued, not even slots whose isolates ended while they were. */
 static inline bool tina__dispatch_is_quiet(const tina__shard *shard)
 {
-    return shard->ready_summary == 0 && shard->yielded_head == TINA__NONE;
+    return !tina__is_anybody_ready(shard) && shard->yielded_head == TINA__NONE;
 }
 
 /* Every live isolate gets the notice of the shutdown. */

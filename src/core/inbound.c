@@ -26,7 +26,7 @@ static bool is_worth_waiting(const tina__shard *shard, const tina__isolate *rece
 {
     if (status == TINA_MAILBOX_FULL)
         return (receiver->flags & TINA__ISOLATE_QUEUED) != 0;
-    return shard->ready_summary != 0;
+    return tina__is_anybody_ready(shard);
 }
 
 static void trace_refusal(tina__shard *shard, const tina_message *message, tina_status status)

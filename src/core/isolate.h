@@ -42,12 +42,12 @@ enum {
 
 typedef struct tina__isolate {
     uint32_t generation;
-    uint8_t state; /* tina__isolate_state */
-    uint8_t flags;
+    uint8_t state; /* tina__isolate_state. In another word than flags: read as one, they would wait for both to be written */
+    uint8_t type;
     uint16_t group;                  /* index in the shard's groups */
     uint32_t inbox_head, inbox_tail; /* mail, linked by message.link */
     uint16_t inbox_count;            /* of it, what counts against the mailbox's capacity */
-    uint8_t type;
+    uint8_t flags;
     uint8_t refused_tag;  /* REFUSED: what failed */
     uint32_t ready_next;  /* slot; while FREE: the pool's link */
     uint32_t operations;  /* list of all its operations */
@@ -72,6 +72,9 @@ typedef struct tina__type {
     uint32_t budget; /* dispatches left in budget_tick */
     uint32_t budget_per_tick;
     uint64_t budget_tick;
+    uint64_t *ready_word; /* of the shard's ready types, the one with this type's bit */
+    uint64_t ready_bit;
+    uint64_t handle_base; /* its isolates' handles without slot and generation */
     uint32_t first; /* index of slot 0 among all the shard's isolates */
     uint32_t mailbox_capacity;
     uint8_t id;
@@ -86,7 +89,9 @@ typedef struct tina__type {
     tina_init_fn init;
     tina__pool pool;
     const char *name;
+    uint8_t unused[48]; /* types lie a power of two apart: each message looks two of them up */
 } tina__type;
+TINA_STATIC_ASSERT(sizeof(tina__type) == 256, "types lie a power of two apart");
 
 #define TINA__RED_ZONE       16 /* bytes at least behind each isolate's struct */
 #define TINA__WORKING_HEADER 16 /* bytes before each isolate's working memory: a red zone, and how much of it is in use */

@@ -21,6 +21,12 @@ static inline tina_handle tina__isolate_handle(const tina__shard *shard, const t
 /* The child of that name, or NULL: there is none, or it is down. */
 tina__isolate *tina__isolate_find_named(const tina__shard *shard, tina_handle handle);
 
+/* Does the handle, which means its slot, mean the isolate that has it now? */
+static inline bool tina__isolate_is(const tina__isolate *isolate, tina_handle handle)
+{
+    return isolate->generation == tina__handle_generation(handle) && isolate->state != TINA__ISOLATE_FREE;
+}
+
 /* The isolate that a handle of this shard means, or NULL: it is gone, or never was. Resolves names. */
 static inline tina__isolate *tina__isolate_find(const tina__shard *shard, tina_handle handle)
 {
@@ -34,9 +40,7 @@ static inline tina__isolate *tina__isolate_find(const tina__shard *shard, tina_h
     if (slot >= type->pool.limit)
         return NULL;
     tina__isolate *isolate = &type->isolates[slot];
-    if (isolate->generation != tina__handle_generation(handle) || isolate->state == TINA__ISOLATE_FREE)
-        return NULL;
-    return isolate;
+    return tina__isolate_is(isolate, handle) ? isolate : NULL;
 }
 
 #endif

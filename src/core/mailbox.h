@@ -20,16 +20,14 @@ static inline bool tina__isolate_has_work(const tina__isolate *isolate)
     return isolate->inbox_head != TINA__NONE || isolate->done_tail != TINA__NONE;
 }
 
-/* Puts the isolate at the end of its type's queue. It is not queued yet. */
-static inline void tina__ready_push(tina__shard *shard, tina__type *type, tina__isolate *isolate)
+/* Puts the isolate at the end of its type's queue. It is not in it. */
+static inline void tina__ready_push(tina__type *type, tina__isolate *isolate, uint32_t slot)
 {
-    uint32_t slot = tina__isolate_slot(type, isolate);
     isolate->flags |= TINA__ISOLATE_QUEUED;
     isolate->ready_next = TINA__NONE;
     if (type->ready_head == TINA__NONE) {
         type->ready_head = slot;
-        shard->ready[type->id / 64] |= 1ull << (type->id % 64);
-        shard->ready_summary |= 1ull << (type->id / 64);
+        *type->ready_word |= type->ready_bit;
     } else {
         type->isolates[type->ready_tail].ready_next = slot;
     }
@@ -39,8 +37,10 @@ static inline void tina__ready_push(tina__shard *shard, tina__type *type, tina__
 /* Something came for the isolate: queue it, unless it is queued, runs, or is parked for something else. */
 static inline void tina__isolate_notify(tina__shard *shard, tina__isolate *isolate)
 {
-    if ((isolate->flags & TINA__ISOLATE_QUEUED) == 0 && tina__isolate_has_work(isolate))
-        tina__ready_push(shard, &shard->p.types[isolate->type], isolate);
+    if ((isolate->flags & TINA__ISOLATE_QUEUED) != 0 || !tina__isolate_has_work(isolate))
+        return;
+    tina__type *type = &shard->p.types[isolate->type];
+    tina__ready_push(type, isolate, tina__isolate_slot(type, isolate));
 }
 
 /* What it is parked for has come. */
@@ -51,7 +51,8 @@ static inline void tina__isolate_wake(tina__shard *shard, tina__isolate *isolate
 }
 
 /* Links a slot of the shard's mail behind what is there. Does not count against the capacity: a timer's, an answer's. */
-static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate, uint32_t index)
+static inline void tina__mailbox_link_to(tina__shard *shard, tina__type *type, tina__isolate *isolate, uint32_t slot,
+                                         uint32_t index)
 {
     shard->p.mail[index].link = TINA__NONE;
     if (isolate->inbox_head == TINA__NONE)
@@ -59,13 +60,31 @@ static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate
     else
         shard->p.mail[isolate->inbox_tail].link = index;
     isolate->inbox_tail = index;
-    tina__isolate_notify(shard, isolate);
+    /* Whatever else there is for it, it is queued for already. */
+    if ((isolate->flags & TINA__ISOLATE_QUEUED) == 0 && isolate->state == TINA__ISOLATE_RECEIVING)
+        tina__ready_push(type, isolate, slot);
+}
+
+static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate, uint32_t index)
+{
+    tina__type *type = &shard->p.types[isolate->type];
+    tina__mailbox_link_to(shard, type, isolate, tina__isolate_slot(type, isolate), index);
 }
 
 /* Is there room for one more of the users' messages? */
 static inline bool tina__mailbox_has_room(const tina__shard *shard, const tina__isolate *isolate)
 {
     return isolate->inbox_count < shard->p.types[isolate->type].mailbox_capacity;
+}
+
+/* Is there a message that was in use before? Nearly always, and taking it is cheaper. */
+static inline bool tina__mail_is_at_hand(const tina__shard *shard) { return tina__pool_has_listed(&shard->messages); }
+
+static inline uint32_t tina__mail_take_hot(tina__shard *shard)
+{
+    uint32_t index = shard->messages.head;
+    tina__pool_take_front(&shard->messages, &shard->p.mail[index].link);
+    return index;
 }
 
 /*
@@ -87,7 +106,7 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
 static inline void tina__mailbox_unclaim(tina__shard *shard, tina__isolate *isolate, uint32_t index)
 {
     isolate->inbox_count--;
-    tina__pool_give_hot(&shard->messages, index);
+    tina__pool_give_front(&shard->messages, index, &shard->p.mail[index].link);
 }
 
 /* Takes the first of the mailbox off. NONE: there is none. */
@@ -114,9 +133,10 @@ void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate);
 /* Gives a message of the pool back, with what it carries. */
 static inline void tina__message_release(tina__shard *shard, uint32_t index)
 {
-    if (shard->p.mail[index].tag == TINA_TAG_TRANSFER)
-        tina__transfer_release(shard, &shard->p.mail[index]);
-    tina__pool_give_hot(&shard->messages, index);
+    tina_message *message = &shard->p.mail[index];
+    if (__builtin_expect(message->tag == TINA_TAG_TRANSFER, 0))
+        tina__transfer_release(shard, message);
+    tina__pool_give_front(&shard->messages, index, &message->link);
 }
 
 #endif

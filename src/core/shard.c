@@ -28,6 +28,9 @@ static void init_types(tina__shard *shard)
                         type->pool.limit, REUSE_DISTANCE);
         type->ready_head = TINA__NONE;
         type->ready_tail = TINA__NONE;
+        type->ready_word = &shard->ready[type->id / 64];
+        type->ready_bit = 1ull << (type->id % 64);
+        type->handle_base = tina__handle_make(shard->id, type->id, 0, 0).bits;
     }
 }
 
@@ -102,6 +105,10 @@ void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, cons
     for (uint32_t i = 0; i < TINA__STARVED_LISTS; i++) {
         shard->starved_head[i] = TINA__NONE;
         shard->starved_tail[i] = TINA__NONE;
+    }
+    for (uint32_t i = 0; i <= TINA__INIT_DEPTH_MAX; i++) {
+        shard->frames[i].shard = shard;
+        shard->frames[i].staged = TINA__NONE;
     }
     shard->submit_tail = &shard->submit_head;
     shard->drain_deadline_ns = TINA_NONE_NS;

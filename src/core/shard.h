@@ -255,14 +255,15 @@ typedef struct tina__shard {
     bool owes_dump;                              /* a dump of everything, while the one before it is still being read */
 
     /* Dispatch. */
-    uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates */
+    uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates, and the one whose turn it is */
     uint64_t exhausted[TINA__DOORBELL_WORDS]; /* types whose budget is used up in this tick */
-    uint64_t ready_summary;                   /* words of ready that are not 0 */
     uint32_t handled;                         /* handlers that ran, and are not counted yet */
     bool has_exhausted;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
+    uint32_t depth;                      /* frames in use; the handler's is the first */
+    uint32_t stage_used;
+    uint32_t scratch_used;
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
-    uint32_t depth;      /* frames in use */
     tina_message notice; /* shutdown, resume, refusals */
 
     /* Mail. */
@@ -270,7 +271,6 @@ typedef struct tina__shard {
     tina__pool timers;  /* slots behind the messages */
     tina__pool watches; /* slots behind the timers */
     tina__stage stages[TINA__STAGE_MAX];
-    uint32_t stage_used;
     uint64_t stage_sequence;
     uint32_t begun_count;                   /* open tina_send_begins, over all frames */
     uint64_t dirty[TINA__DOORBELL_WORDS];   /* peers with something written and not published */
@@ -295,7 +295,6 @@ typedef struct tina__shard {
     /* Memory. */
     tina__pool transfers;
     uint32_t transfers_left; /* of an earlier life, see core/transfer.h */
-    uint32_t scratch_used;
 
     /* Supervision. */
     tina__pool child_pool; /* of the spawned ones */
@@ -317,6 +316,15 @@ typedef struct tina__shard {
     uint64_t log_written; /* lines since the helper was last rung */
     tina_stats stats;
 } tina__shard;
+
+/* Is anybody in a ready queue? Not asked while a type has its turn. */
+static inline bool tina__is_anybody_ready(const tina__shard *shard)
+{
+    uint64_t ready = 0;
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
+        ready |= shard->ready[word];
+    return ready != 0;
+}
 
 /* ---- Its life ---------------------------------------------------------------- */
 

@@ -72,6 +72,21 @@ static inline uint32_t tina__pool_take(tina__pool *pool)
     return index;
 }
 
+/* Would the next slot come from the list? */
+static inline bool tina__pool_has_listed(const tina__pool *pool) { return pool->listed > pool->reuse_distance; }
+
+/*
+ * Takes the first of the list, which is there, from a pool with distance 0. link: its
+ * own, which the caller knows. It makes no new peak: when such a pool last took a
+ * fresh slot, all were in use.
+ */
+static inline void tina__pool_take_front(tina__pool *pool, const uint32_t *link)
+{
+    pool->head = *link;
+    pool->listed--;
+    pool->used++;
+}
+
 /* For tests of what happens without: the pool hands out nothing until it is released. */
 static inline void tina__pool_withhold(tina__pool *pool)
 {
@@ -88,16 +103,21 @@ static inline void tina__pool_release(tina__pool *pool)
     pool->reuse_distance = pool->held_distance;
 }
 
-/* The slot goes to the front of the list: the next to be taken from it. */
-static inline void tina__pool_give_hot(tina__pool *pool, uint32_t index)
+/* The slot, whose link the caller knows, goes to the front of the list: the next to be taken from it. */
+static inline void tina__pool_give_front(tina__pool *pool, uint32_t index, uint32_t *link)
 {
     tina__assert(index < pool->fresh);
     tina__assert(pool->used != 0);
-    *tina__pool_link(pool, index) = pool->head;
+    *link = pool->head;
     pool->head = index;
     if (pool->listed++ == 0)
         pool->tail = index;
     pool->used--;
+}
+
+static inline void tina__pool_give_hot(tina__pool *pool, uint32_t index)
+{
+    tina__pool_give_front(pool, index, tina__pool_link(pool, index));
 }
 
 /* The slot goes to the end of the list. */

@@ -134,13 +134,11 @@ static void change_the_type(tina__world *world) { echo(world)->type = 1; }
 static void notify_and_do_not_queue(tina__world *world) { echo(world)->flags = TINA__ISOLATE_SHUTDOWN; }
 static void lose_a_slot(tina__world *world) { echo(world)->state = TINA__ISOLATE_FREE; }
 static void mark_a_type(tina__world *world) { life_shard(world)->ready[0] |= 1; }
-static void mark_a_word(tina__world *world) { life_shard(world)->ready_summary |= 2; }
 static void mark_as_queued(tina__world *world) { echo(world)->flags = TINA__ISOLATE_QUEUED; }
 
 static void queue(tina__world *world, uint32_t slot, uint32_t tail)
 {
     mark_a_type(world);
-    life_shard(world)->ready_summary |= 1;
     type_of(world, 0)->ready_head = slot;
     type_of(world, 0)->ready_tail = tail;
     echo(world)->ready_next = TINA__NONE;
@@ -253,7 +251,6 @@ static const life_alarm alarms[] = {
     {"isolate_notified_and_not_queued_rings", notify_and_do_not_queue, "shard 0: an isolate with something to do is queued"},
     {"slot_leaked_rings", lose_a_slot, "shard 0: every slot in use is somebody's"},
     {"type_ready_without_anybody_rings", mark_a_type, "shard 0: a type is marked ready while its queue holds somebody"},
-    {"summary_of_the_ready_rings", mark_a_word, "shard 0: the summary knows where types are ready"},
     {"isolate_queued_nowhere_rings", mark_as_queued, "shard 0: who is marked as queued is in a queue"},
     {"queue_of_nobody_rings", queue_nobody, "shard 0: a ready queue ends"},
     {"queue_of_one_who_is_not_marked_rings", queue_and_do_not_mark, "shard 0: who is in a queue is marked as queued"},

@@ -354,7 +354,7 @@ static tina_effect caller_handle(void *self, const tina_message *message, tina_c
 static void parked_calls_both_ways_never_lock(void **state)
 {
     (void)state;
-    witness *seen = fresh(tina_test_is_slow() ? 4000 : 20000);
+    witness *seen = fresh(tina_test_is_slow() ? 1000 : 5000);
     const tina_type types[] = {
         {.name = "server", .init = waiting_init, .handler = partner_handle, .size = sizeof(partner)},
         {.name = "caller", .init = caller_init, .handler = caller_handle, .size = sizeof(caller), .slot_count = 8},
