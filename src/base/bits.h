@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define TINA__CACHE_LINE                          64
 #define TINA__CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
@@ -27,6 +28,21 @@ static inline uint32_t tina__min_u32(uint32_t a, uint32_t b) { return a < b ? a 
 static inline uint32_t tina__max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 static inline uint64_t tina__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t tina__max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "fields are packed into words as little-endian machines have them");
+
+/* Fields that lie side by side, each half or quarter of a word, written in one store. The first one's address is a word's. */
+static inline void tina__pack_u32x2(void *at, uint32_t a, uint32_t b)
+{
+    uint64_t word = (uint64_t)b << 32 | a;
+    memcpy(at, &word, sizeof word);
+}
+static inline void tina__pack_u16x4(void *at, uint16_t a, uint16_t b, uint16_t c, uint16_t d)
+{
+    uint64_t word = (uint64_t)d << 48 | (uint64_t)c << 32 | (uint32_t)b << 16 | a;
+    memcpy(at, &word, sizeof word);
+}
 
 /* a + b, or the largest value where that does not fit. */
 static inline uint64_t tina__add_saturating(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }

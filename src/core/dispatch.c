@@ -62,17 +62,36 @@ static uint32_t pop_ready(tina__type *type)
     return slot;
 }
 
-static void begin_turn(const tina__shard *shard, tina__type *type)
+/* Within a turn the first frame is the handlers'; what the runtime does between two of them is outside. */
+static void enter_handlers(tina__shard *shard)
 {
-    if (type->budget_tick == shard->tick)
-        return;
-    type->budget_tick = shard->tick;
-    type->budget = type->budget_per_tick;
+    shard->frames[0].type = shard->turn;
+    shard->depth = 1;
 }
 
-/* The marks say again what is so: while the type had its turn, it stayed marked as ready. */
-static void end_turn(tina__shard *shard, const tina__type *type)
+static void leave_handlers(tina__shard *shard) { shard->depth = 0; }
+
+static void begin_turn(tina__shard *shard, tina__type *type)
 {
+    if (type->budget_tick != shard->tick) {
+        type->budget_tick = shard->tick;
+        type->budget = type->budget_per_tick;
+    }
+    shard->turn = type;
+    shard->turn_begin = shard->handled;
+    enter_handlers(shard);
+}
+
+/*
+ * What was left to the turn's end: the budget is what it is, and the type, which
+ * stayed marked as ready, is only if it is.
+ */
+static void end_turn(tina__shard *shard)
+{
+    tina__type *type = shard->turn;
+    shard->turn = NULL;
+    leave_handlers(shard);
+    type->budget -= tina__min_u32(type->budget, shard->handled - shard->turn_begin);
     if (type->ready_head == TINA__NONE)
         *type->ready_word &= ~type->ready_bit;
     if (type->budget != 0)
@@ -87,6 +106,7 @@ static const tina_message *make_notice(tina_ctx *frame, tina_tag tag)
 {
     tina_message *notice = &frame->shard->notice;
     *notice = (tina_message){.destination = frame->self, .tag = tag};
+    frame->mail_kind = TINA__MAIL_NONE;
     return notice;
 }
 
@@ -112,6 +132,7 @@ static const tina_message *refused_message(tina_ctx *frame)
 static const tina_message *done_message(tina_ctx *frame, uint32_t node)
 {
     frame->mail = node;
+    frame->mail_kind = TINA__MAIL_NONE;
     if (tina__gift_is_back(frame->shard, node))
         return tina__gift_back_message(frame, node);
     if (node >= frame->shard->p.operation_count) {
@@ -175,14 +196,13 @@ static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *fra
     if (index >= shard->p.message_count)
         return timer_message(frame, index);
     tina_message *message = &shard->p.mail[index];
-    frame->mail = index;
-    frame->mail_kind = TINA__MAIL_MESSAGE;
     if (__builtin_expect(message->tag == TINA_TAG_FD, 0))
         tina__look_up_peer(frame, message);
     return message;
 }
 
-static __attribute__((noinline)) const tina_message *other_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
+static __attribute__((noinline)) const tina_message *other_message(tina__shard *shard, tina_ctx *frame,
+                                                                   tina__isolate *isolate)
 {
     if (isolate->flags & TINA__ISOLATE_WOKEN)
         return awaited_message(frame);
@@ -204,22 +224,22 @@ static inline bool has_mail_at_most(const tina__isolate *isolate)
 
 static inline const tina_message *next_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
 {
-    return __builtin_expect(has_mail_at_most(isolate), 1) ? mail_message(shard, frame, isolate) : other_message(shard, frame, isolate);
+    return __builtin_expect(has_mail_at_most(isolate), 1) ? mail_message(shard, frame, isolate)
+                                                          : other_message(shard, frame, isolate);
 }
 
 static void release_other(tina__shard *shard, tina_ctx *frame)
 {
+    bool is_users = frame->mail_kind == TINA__MAIL_TIMER && (shard->p.mail[frame->mail].flags & TINA__MESSAGE_COUNTED) != 0;
+    if (!is_users)
+        shard->handled_otherwise++;
     switch (frame->mail_kind) {
-    case TINA__MAIL_TIMER:
-        if (shard->p.mail[frame->mail].flags & TINA__MESSAGE_COUNTED)
-            tina__count(shard, delivered);
-        tina__timer_handled(shard, frame->mail - shard->p.message_count);
-        break;
+    case TINA__MAIL_TIMER: tina__timer_handled(shard, frame->mail - shard->p.message_count); break;
     case TINA__MAIL_OPERATION: tina__operation_handled(shard, frame->mail); break;
     case TINA__MAIL_CLOSE: tina__descriptor_handled(shard, frame->mail); break;
     default: break;
     }
-    frame->mail_kind = TINA__MAIL_NONE;
+    frame->mail_kind = TINA__MAIL_MESSAGE;
 }
 
 /* The handler is done with its message. */
@@ -229,18 +249,15 @@ static inline void release_mail(tina__shard *shard, tina_ctx *frame)
         release_other(shard, frame);
         return;
     }
-    frame->mail_kind = TINA__MAIL_NONE;
-    tina__count(shard, delivered);
-    tina__message_release(shard, frame->mail);
+    tina__message_release(shard, (uint32_t)(frame->message - shard->p.mail));
 }
 
 /* ---- Frames --------------------------------------------------------------------------------- */
 
-static inline void frame_enter(tina_ctx *frame, tina__type *type, tina__isolate *isolate, uint32_t slot)
+static inline void frame_enter(tina_ctx *frame, const tina__type *type, tina__isolate *isolate, uint32_t slot)
 {
     tina_handle self = tina__handle_of_slot(type->handle_base, slot, isolate->generation);
     frame->isolate = isolate;
-    frame->type = type;
     __atomic_store_n(&frame->self.bits, self.bits, __ATOMIC_RELAXED); /* the watchdog may look who runs */
     frame->os_error = 0;
 }
@@ -259,7 +276,6 @@ static inline void handler_leave(tina__shard *shard)
 {
     tina__assert(shard->depth == 1);
     frame_clear(&shard->frames[0]);
-    shard->depth = 0;
     shard->stage_used = 0;
     shard->scratch_used = 0;
 }
@@ -321,8 +337,6 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
 {
     tina__isolate *isolate = &type->isolates[slot];
     tina_ctx *frame = &shard->frames[0];
-    tina__assert(shard->depth == 0);
-    shard->depth = 1;
     frame_enter(frame, type, isolate, slot);
     const tina_message *message = next_message(shard, frame, isolate);
     if (message == NULL) {
@@ -338,10 +352,13 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     bool lives = tina__effect_apply(frame, effect, &ending);
     handler_leave(shard);
     release_mail(shard, frame);
-    if (lives)
+    if (__builtin_expect(lives, 1)) {
         park(shard, isolate);
-    else
-        exit_isolate(shard, isolate, ending);
+        return;
+    }
+    leave_handlers(shard);
+    exit_isolate(shard, isolate, ending);
+    enter_handlers(shard);
 }
 
 void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault)
@@ -353,6 +370,7 @@ void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault)
     tina__ending ending = {.end = tina__fault_end(fault)};
     handler_leave(shard);
     release_mail(shard, frame);
+    leave_handlers(shard);
     exit_isolate(shard, frame->isolate, ending);
 }
 
@@ -363,14 +381,24 @@ static void bury(tina__type *type, uint32_t slot)
     tina__pool_give(&type->pool, slot);
 }
 
-/* Runs the type's isolates while there are any and it has budget. Returns how many. */
+/* Between two handlers: those that are due to start again. What fails its init again and again has no try for each handler. */
+static void start_due(tina__shard *shard)
+{
+    if (shard->init_failed_tick == shard->tick)
+        return;
+    leave_handlers(shard);
+    (void)tina__supervise_advance(shard);
+    enter_handlers(shard);
+}
+
+/* Runs the type's isolates while there are any and it has budget. Returns how many were taken from its queue. */
 static uint32_t run_type(tina__shard *shard, tina__type *type)
 {
     uint32_t count = 0;
     begin_turn(shard, type);
     /* A shard that is to be wiped runs nobody. */
-    while (type->ready_head != TINA__NONE && type->budget != 0 && shard->wipe == TINA__WIPE_NOT) {
-        type->budget--;
+    while (type->ready_head != TINA__NONE && shard->handled - shard->turn_begin < type->budget &&
+           shard->wipe == TINA__WIPE_NOT) {
         uint32_t slot = pop_ready(type);
         count++;
         if (__builtin_expect(type->isolates[slot].flags & TINA__ISOLATE_DEAD, 0)) {
@@ -378,11 +406,10 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
             continue;
         }
         run_handler(shard, type, slot);
-        /* What fails its init again and again must not have a try for each handler that runs. */
-        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0) && shard->init_failed_tick != shard->tick)
-            (void)tina__supervise_advance(shard);
+        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0))
+            start_due(shard);
     }
-    end_turn(shard, type);
+    end_turn(shard);
     return count;
 }
 
@@ -390,10 +417,14 @@ uint32_t tina__dispatch(tina__shard *shard)
 {
     uint32_t count = 0;
     tina__type *type;
+    if (shard->turn != NULL) /* a fault has ended it */
+        end_turn(shard);
     while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL)
         count += run_type(shard, type);
     tina__count_by(shard, dispatches, shard->handled);
+    tina__count_by(shard, delivered, shard->handled - shard->handled_otherwise);
     shard->handled = 0;
+    shard->handled_otherwise = 0;
     return count;
 }
 
@@ -468,6 +499,7 @@ bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void 
     tina_ctx *frame = &shard->frames[shard->depth];
     shard->depth++;
     frame_enter(frame, type, isolate, tina__isolate_slot(type, isolate));
+    frame->type = type;
     frame->message = NULL;
     frame->stage_first = shard->stage_used;
     frame->scratch_first = shard->scratch_used;

@@ -35,7 +35,9 @@ static inline bool tina__effect_apply(tina_ctx *frame, tina_effect effect, tina_
 {
     if (__builtin_expect(effect.kind != TINA__EFFECT_RECEIVE, 0))
         return tina__effect_apply_other(frame, effect, ending);
-    frame->isolate->state = TINA__ISOLATE_RECEIVING; /* nearly always, and nothing else to do */
+    /* Nearly always it was receiving before; a look is cheaper than a store. */
+    if (frame->isolate->state != TINA__ISOLATE_RECEIVING)
+        frame->isolate->state = TINA__ISOLATE_RECEIVING;
     return true;
 }
 

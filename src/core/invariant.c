@@ -292,7 +292,7 @@ static void see_rest(const tina__shard *shard, tina__census *seen)
 static void see_totals(const tina__shard *shard, tina__census *seen)
 {
     expect(seen, seen->live == shard->live_count, "who is alive is counted");
-    expect(seen, seen->messages == shard->messages.used, "every message in use is somebody's mail");
+    expect(seen, seen->messages == tina__pool_taken(&shard->messages), "every message in use is somebody's mail");
     expect(seen, seen->timers == shard->timers.used, "every timer in use is somebody's");
     expect(seen, seen->watches == shard->watches.used, "every watch in use is somebody's");
     expect(seen, seen->timer_mail == seen->timer_queued, "a timer that says so is mail");

@@ -75,7 +75,7 @@ typedef struct tina__type {
     uint64_t *ready_word; /* of the shard's ready types, the one with this type's bit */
     uint64_t ready_bit;
     uint64_t handle_base; /* its isolates' handles without slot and generation */
-    uint32_t first; /* index of slot 0 among all the shard's isolates */
+    uint32_t first;       /* index of slot 0 among all the shard's isolates */
     uint32_t mailbox_capacity;
     uint8_t id;
     uint8_t containment; /* tina_containment */
@@ -89,7 +89,7 @@ typedef struct tina__type {
     tina_init_fn init;
     tina__pool pool;
     const char *name;
-    uint8_t unused[48]; /* types lie a power of two apart: each message looks two of them up */
+    uint8_t unused[40]; /* types lie a power of two apart: each message looks two of them up */
 } tina__type;
 TINA_STATIC_ASSERT(sizeof(tina__type) == 256, "types lie a power of two apart");
 

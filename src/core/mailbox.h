@@ -27,7 +27,8 @@ static inline void tina__ready_push(tina__type *type, tina__isolate *isolate, ui
     isolate->ready_next = TINA__NONE;
     if (type->ready_head == TINA__NONE) {
         type->ready_head = slot;
-        *type->ready_word |= type->ready_bit;
+        if ((*type->ready_word & type->ready_bit) == 0)
+            *type->ready_word |= type->ready_bit;
     } else {
         type->isolates[type->ready_tail].ready_next = slot;
     }
@@ -51,10 +52,10 @@ static inline void tina__isolate_wake(tina__shard *shard, tina__isolate *isolate
 }
 
 /* Links a slot of the shard's mail behind what is there. Does not count against the capacity: a timer's, an answer's. */
+/* Its link is NONE. */
 static inline void tina__mailbox_link_to(tina__shard *shard, tina__type *type, tina__isolate *isolate, uint32_t slot,
                                          uint32_t index)
 {
-    shard->p.mail[index].link = TINA__NONE;
     if (isolate->inbox_head == TINA__NONE)
         isolate->inbox_head = index;
     else
@@ -68,6 +69,7 @@ static inline void tina__mailbox_link_to(tina__shard *shard, tina__type *type, t
 static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate, uint32_t index)
 {
     tina__type *type = &shard->p.types[isolate->type];
+    shard->p.mail[index].link = TINA__NONE;
     tina__mailbox_link_to(shard, type, isolate, tina__isolate_slot(type, isolate), index);
 }
 
@@ -75,16 +77,6 @@ static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate
 static inline bool tina__mailbox_has_room(const tina__shard *shard, const tina__isolate *isolate)
 {
     return isolate->inbox_count < shard->p.types[isolate->type].mailbox_capacity;
-}
-
-/* Is there a message that was in use before? Nearly always, and taking it is cheaper. */
-static inline bool tina__mail_is_at_hand(const tina__shard *shard) { return tina__pool_has_listed(&shard->messages); }
-
-static inline uint32_t tina__mail_take_hot(tina__shard *shard)
-{
-    uint32_t index = shard->messages.head;
-    tina__pool_take_front(&shard->messages, &shard->p.mail[index].link);
-    return index;
 }
 
 /*
@@ -106,7 +98,7 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
 static inline void tina__mailbox_unclaim(tina__shard *shard, tina__isolate *isolate, uint32_t index)
 {
     isolate->inbox_count--;
-    tina__pool_give_front(&shard->messages, index, &shard->p.mail[index].link);
+    tina__pool_give_ready(&shard->messages, index);
 }
 
 /* Takes the first of the mailbox off. NONE: there is none. */
@@ -136,7 +128,7 @@ static inline void tina__message_release(tina__shard *shard, uint32_t index)
     tina_message *message = &shard->p.mail[index];
     if (__builtin_expect(message->tag == TINA_TAG_TRANSFER, 0))
         tina__transfer_release(shard, message);
-    tina__pool_give_front(&shard->messages, index, &message->link);
+    tina__pool_give_ready(&shard->messages, index);
 }
 
 #endif

@@ -12,17 +12,13 @@
 #include "core/mailbox.h"
 #include "core/stats.h"
 
-
 static inline void tina__route_fill(tina_message *message, tina_handle source, tina_handle destination, tina_tag tag,
                                     const void *payload, size_t size, uint16_t flags, uint32_t correlation)
 {
     message->source = source;
     message->destination = destination;
-    message->correlation = correlation;
-    message->tag = tag;
-    message->flags = flags;
-    message->size = (uint16_t)size;
-    message->reserved = 0;
+    tina__pack_u32x2(&message->correlation, correlation, TINA__NONE); /* and link */
+    tina__pack_u16x4(&message->tag, tag, flags, (uint16_t)size, 0);   /* flags, size and reserved */
     tina__copy_small(message->payload, payload, size);
 }
 
@@ -54,9 +50,9 @@ static inline bool tina__route_plainly(tina__shard *shard, tina_handle source, t
         return false;
     tina__isolate *receiver = &type->isolates[slot];
     if (!tina__isolate_is(receiver, to) || receiver->inbox_count >= type->mailbox_capacity ||
-        !tina__mail_is_at_hand(shard))
+        !tina__pool_is_ready(&shard->messages))
         return false;
-    uint32_t index = tina__mail_take_hot(shard);
+    uint32_t index = tina__pool_take_ready(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
     receiver->inbox_count++;
     tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     tina__mailbox_link_to(shard, type, receiver, slot, index);

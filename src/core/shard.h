@@ -147,8 +147,8 @@ typedef struct tina__stage {
 } tina__stage;
 
 typedef enum tina__mail_kind {                       /* where the message that is being handled lies */
-                               TINA__MAIL_NONE,      /* no message, or the shard's own */
-                               TINA__MAIL_MESSAGE,   /* a slot of the pool */
+                               TINA__MAIL_MESSAGE,   /* a slot of the pool. Also between handlers: it is not worth a store */
+                               TINA__MAIL_NONE,      /* the shard's own */
                                TINA__MAIL_TIMER,     /* a timer slot */
                                TINA__MAIL_OPERATION, /* a finished operation */
                                TINA__MAIL_CLOSE,     /* a closed descriptor */
@@ -161,7 +161,7 @@ struct tina_ctx {
     tina__type *type;
     tina_handle self;
     const tina_message *message; /* NULL in an init */
-    uint32_t mail;               /* index of the message, by mail_kind */
+    uint32_t mail;               /* index of the message, by mail_kind. MESSAGE: message says it */
     uint8_t mail_kind;
     bool is_begun; /* a tina_send_begin is open */
     int os_error;
@@ -258,11 +258,13 @@ typedef struct tina__shard {
     uint64_t ready[TINA__DOORBELL_WORDS];     /* types with ready isolates, and the one whose turn it is */
     uint64_t exhausted[TINA__DOORBELL_WORDS]; /* types whose budget is used up in this tick */
     uint32_t handled;                         /* handlers that ran, and are not counted yet */
+    uint32_t handled_otherwise;               /* of these, with no message of a user's */
+    tina__type *turn;                         /* the type that has its turn, or NULL */
+    uint32_t turn_begin;                      /* handled, when it began */
     bool has_exhausted;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
     uint32_t depth;                      /* frames in use; the handler's is the first */
-    uint32_t stage_used;
-    uint32_t scratch_used;
+    uint32_t stage_used, scratch_used;
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
     tina_message notice; /* shutdown, resume, refusals */
 

@@ -2,7 +2,7 @@
 
 static void publish_pool(tina_usage *usage, const tina__pool *pool)
 {
-    __atomic_store_n(&usage->used, pool->used, __ATOMIC_RELAXED);
+    __atomic_store_n(&usage->used, tina__pool_taken(pool), __ATOMIC_RELAXED);
     if (pool->peak > usage->peak) /* the pool's own peak begins anew with its shard */
         __atomic_store_n(&usage->peak, pool->peak, __ATOMIC_RELAXED);
 }

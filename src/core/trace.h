@@ -10,6 +10,7 @@
 #ifndef TINA__CORE_TRACE_H
 #define TINA__CORE_TRACE_H
 
+#include "base/bits.h"
 #include "base/handle.h"
 
 #include <stdatomic.h>
@@ -77,9 +78,7 @@ static inline void tina__trace_add(tina__trace *trace, uint64_t tick, tina__even
         trace->on_full(trace->user);
     tina__event *event = &trace->events[trace->written++ & trace->mask];
     event->kind_and_who = (uint64_t)kind << 56 | (who.bits << 8 >> 8);
-    event->tick = (uint32_t)tick;
-    event->tag = tag;
-    event->detail = detail;
+    tina__pack_u32x2(&event->tick, (uint32_t)tick, (uint32_t)detail << 16 | tag); /* and tag, detail */
     event->value = value;
 }
 

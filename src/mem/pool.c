@@ -12,6 +12,7 @@ void tina__pool_init(tina__pool *pool, void *base, uint32_t stride, uint32_t lin
         .link_offset = link_offset,
         .head = TINA__NONE,
         .tail = TINA__NONE,
+        .at_hand = TINA__NONE,
         .reuse_distance = reuse_distance,
         .limit = limit,
     };
@@ -20,6 +21,8 @@ void tina__pool_init(tina__pool *pool, void *base, uint32_t stride, uint32_t lin
 static bool counts_add_up(const tina__pool *pool)
 {
     if (pool->fresh > pool->limit || pool->peak > pool->limit || pool->used > pool->peak)
+        return false;
+    if (pool->at_hand != TINA__NONE && pool->at_hand >= pool->fresh && !pool->is_withheld)
         return false;
     return (uint64_t)pool->used + pool->listed == pool->fresh;
 }
@@ -45,7 +48,7 @@ bool tina__pool_is_sound(const tina__pool *pool)
         return false;
     uint32_t index = pool->head;
     for (uint32_t left = pool->listed; left != 0; left--) {
-        if (index >= pool->fresh)
+        if (index >= pool->fresh || index == pool->at_hand)
             return false;
         if ((index == pool->tail) != (left == 1))
             return false;

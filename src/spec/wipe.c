@@ -96,8 +96,11 @@ static void close_books(tina__shard *shard)
     uint64_t accepted = stats->sent_local + stats->received_remote + stats->posted;
     uint64_t ended =
         stats->arrived_full + stats->arrived_stale + stats->arrived_exhausted + stats->delivered + stats->died_with_owner;
-    if (accepted > ended)
-        tina__count_by(shard, died_with_owner, accepted - ended);
+    uint64_t open = accepted > ended ? accepted - ended : 0;
+    uint64_t handled = shard->handled - shard->handled_otherwise;
+    uint64_t delivered = handled < open ? handled : open;
+    tina__count_by(shard, delivered, delivered);
+    tina__count_by(shard, died_with_owner, open - delivered);
     uint64_t under_way = stats->io_submitted - stats->io_completed;
     tina__count_by(shard, io_completed, under_way);
     tina__count_by(shard, io_cancelled, under_way);

@@ -305,12 +305,12 @@ static void gift_without_a_free_descriptor_comes_back(void **state)
     for (uint32_t i = 0; i < 16; i++)
         assert_int_not_equal(rig_socket(rig, &receiver).bits, 0);
     uint64_t exhausted = rig_stats(rig, 1).arrived_exhausted;
-    uint64_t used = rig->shards[1]->messages.used;
+    uint64_t used = tina__pool_taken(&rig->shards[1]->messages);
     tina_fd fd = give_half_way(rig, receiver.self);
     rig_settle(rig);
     expect_back(&giver, fd, TINA_POOL_EXHAUSTED);
     assert_int_equal(rig_stats(rig, 1).arrived_exhausted, exhausted + 1);
-    assert_int_equal(rig->shards[1]->messages.used, used);
+    assert_int_equal(tina__pool_taken(&rig->shards[1]->messages), used);
     expect_owner(rig, &giver, fd);
     rig_end(rig);
 }

@@ -180,7 +180,7 @@ static void yield_before_the_tail(tina__world *world)
 static void give_a_message_twice(tina__world *world)
 {
     tina__pool *pool = &life_shard(world)->messages;
-    tina__pool_give_hot(pool, pool->head);
+    tina__pool_give_hot(pool, pool->at_hand < pool->limit ? pool->at_hand : pool->head);
 }
 
 static void damage_timers(tina__world *world) { life_shard(world)->timers.listed++; }

@@ -782,7 +782,7 @@ void rig_check_ledger(const rig_system *rig)
         total.delivered + total.arrived_full + total.arrived_stale + total.arrived_exhausted + total.died_with_owner;
     uint64_t waiting = 0;
     for (size_t i = 0; i < rig->shard_count; i++)
-        waiting += rig->shards[i]->messages.used;
+        waiting += tina__pool_taken(&rig->shards[i]->messages);
     assert_int_equal(accepted, ended + waiting);
 }
 
@@ -802,7 +802,7 @@ static void check_nothing_left(const rig_system *rig, size_t index)
     const tina__shard *shard = rig->shards[index];
     const struct tina__backend *backend = &rig->backends[index];
     assert_int_equal(shard->live_count, 0);
-    assert_int_equal(shard->messages.used, 0);
+    assert_int_equal(tina__pool_taken(&shard->messages), 0);
     assert_int_equal(shard->timers.used, 0);
     assert_int_equal(shard->watches.used, 0);
     assert_int_equal(shard->operations.used, 0);
