@@ -26,7 +26,7 @@ static __attribute__((noinline)) tina_status send_otherwise(tina_ctx *ctx, tina_
 
 tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
-    if (!is_sendable(tag, payload, size))
+    if (tina__unlikely(!is_sendable(tag, payload, size)))
         return TINA_INVALID;
     tina__touch_small(payload, size);
     tina__shard *shard = ctx->shard;

@@ -10,6 +10,10 @@
 #define TINA__CACHE_LINE                          64
 #define TINA__CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+/* What the compiler is to lay the code out for. */
+#define tina__likely(condition)   __builtin_expect(!!(condition), 1)
+#define tina__unlikely(condition) __builtin_expect(!!(condition), 0)
+
 static inline uint32_t tina__lowest_bit(uint64_t word) { return (uint32_t)__builtin_ctzll(word); }        /* word is not 0 */
 static inline uint32_t tina__highest_bit(uint64_t word) { return 63u - (uint32_t)__builtin_clzll(word); } /* word is not 0 */
 

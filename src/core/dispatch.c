@@ -196,7 +196,7 @@ static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *fra
     if (index >= shard->p.message_count)
         return timer_message(frame, index);
     tina_message *message = &shard->p.mail[index];
-    if (__builtin_expect(message->tag == TINA_TAG_FD, 0))
+    if (tina__unlikely(message->tag == TINA_TAG_FD))
         tina__look_up_peer(frame, message);
     return message;
 }
@@ -224,8 +224,8 @@ static inline bool has_mail_at_most(const tina__isolate *isolate)
 
 static inline const tina_message *next_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
 {
-    return __builtin_expect(has_mail_at_most(isolate), 1) ? mail_message(shard, frame, isolate)
-                                                          : other_message(shard, frame, isolate);
+    return tina__likely(has_mail_at_most(isolate)) ? mail_message(shard, frame, isolate)
+                                                   : other_message(shard, frame, isolate);
 }
 
 static void release_other(tina__shard *shard, tina_ctx *frame)
@@ -245,11 +245,11 @@ static void release_other(tina__shard *shard, tina_ctx *frame)
 /* The handler is done with its message. */
 static inline void release_mail(tina__shard *shard, tina_ctx *frame)
 {
-    if (__builtin_expect(frame->mail_kind != TINA__MAIL_MESSAGE, 0)) {
+    if (tina__unlikely(frame->mail_kind != TINA__MAIL_MESSAGE)) {
         release_other(shard, frame);
         return;
     }
-    tina__message_release(shard, (uint32_t)(frame->message - shard->p.mail));
+    tina__message_release(shard, frame->message);
 }
 
 /* ---- Frames --------------------------------------------------------------------------------- */
@@ -304,7 +304,7 @@ static void park_other(tina__shard *shard, tina__isolate *isolate)
 /* The isolate is parked; if there is something for it already, it is queued again. */
 static inline void park(tina__shard *shard, tina__isolate *isolate)
 {
-    if (has_mail_at_most(isolate) && isolate->inbox_head == TINA__NONE)
+    if (tina__likely(has_mail_at_most(isolate) && isolate->inbox_head == TINA__NONE))
         isolate->flags = 0;
     else
         park_other(shard, isolate);
@@ -352,7 +352,7 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     bool lives = tina__effect_apply(frame, effect, &ending);
     handler_leave(shard);
     release_mail(shard, frame);
-    if (__builtin_expect(lives, 1)) {
+    if (tina__likely(lives)) {
         park(shard, isolate);
         return;
     }
@@ -397,16 +397,16 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
     uint32_t count = 0;
     begin_turn(shard, type);
     /* A shard that is to be wiped runs nobody. */
-    while (type->ready_head != TINA__NONE && shard->handled - shard->turn_begin < type->budget &&
-           shard->wipe == TINA__WIPE_NOT) {
+    const uint32_t end = shard->turn_begin + type->budget;
+    while (type->ready_head != TINA__NONE && shard->handled != end && shard->wipe == TINA__WIPE_NOT) {
         uint32_t slot = pop_ready(type);
         count++;
-        if (__builtin_expect(type->isolates[slot].flags & TINA__ISOLATE_DEAD, 0)) {
+        if (tina__unlikely(type->isolates[slot].flags & TINA__ISOLATE_DEAD)) {
             bury(type, slot);
             continue;
         }
         run_handler(shard, type, slot);
-        if (__builtin_expect(tina__due_first(shard) != TINA__NONE, 0))
+        if (tina__unlikely(tina__due_first(shard) != TINA__NONE))
             start_due(shard);
     }
     end_turn(shard);

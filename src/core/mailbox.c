@@ -44,7 +44,7 @@ void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate)
         if (shard->p.mail[index].flags & TINA__MESSAGE_COUNTED)
             tina__count(shard, died_with_owner);
         if (index < shard->p.message_count)
-            tina__message_release(shard, index);
+            tina__message_release(shard, &shard->p.mail[index]);
         else
             tina__timer_discard(shard, index - shard->p.message_count);
     }

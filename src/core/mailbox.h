@@ -27,7 +27,7 @@ static inline void tina__ready_push(tina__type *type, tina__isolate *isolate, ui
     isolate->ready_next = TINA__NONE;
     if (type->ready_head == TINA__NONE) {
         type->ready_head = slot;
-        if ((*type->ready_word & type->ready_bit) == 0)
+        if (tina__unlikely((*type->ready_word & type->ready_bit) == 0))
             *type->ready_word |= type->ready_bit;
     } else {
         type->isolates[type->ready_tail].ready_next = slot;
@@ -56,13 +56,13 @@ static inline void tina__isolate_wake(tina__shard *shard, tina__isolate *isolate
 static inline void tina__mailbox_link_to(tina__shard *shard, tina__type *type, tina__isolate *isolate, uint32_t slot,
                                          uint32_t index)
 {
-    if (isolate->inbox_head == TINA__NONE)
+    if (tina__likely(isolate->inbox_head == TINA__NONE))
         isolate->inbox_head = index;
     else
         shard->p.mail[isolate->inbox_tail].link = index;
     isolate->inbox_tail = index;
     /* Whatever else there is for it, it is queued for already. */
-    if ((isolate->flags & TINA__ISOLATE_QUEUED) == 0 && isolate->state == TINA__ISOLATE_RECEIVING)
+    if (tina__likely((isolate->flags & TINA__ISOLATE_QUEUED) == 0 && isolate->state == TINA__ISOLATE_RECEIVING))
         tina__ready_push(type, isolate, slot);
 }
 
@@ -98,7 +98,7 @@ static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate 
 static inline void tina__mailbox_unclaim(tina__shard *shard, tina__isolate *isolate, uint32_t index)
 {
     isolate->inbox_count--;
-    tina__pool_give_ready(&shard->messages, index);
+    tina__pool_give_at_hand(&shard->messages, index);
 }
 
 /* Takes the first of the mailbox off. NONE: there is none. */
@@ -123,12 +123,11 @@ void tina__mailbox_unlink_timer(tina__shard *shard, tina__isolate *isolate, uint
 void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate);
 
 /* Gives a message of the pool back, with what it carries. */
-static inline void tina__message_release(tina__shard *shard, uint32_t index)
+static inline void tina__message_release(tina__shard *shard, const tina_message *message)
 {
-    tina_message *message = &shard->p.mail[index];
-    if (__builtin_expect(message->tag == TINA_TAG_TRANSFER, 0))
+    if (tina__unlikely(message->tag == TINA_TAG_TRANSFER))
         tina__transfer_release(shard, message);
-    tina__pool_give_ready(&shard->messages, index);
+    tina__pool_give_at_hand(&shard->messages, (uint32_t)(message - shard->p.mail));
 }
 
 #endif

@@ -36,25 +36,30 @@ tina_status tina__route_send(tina__shard *shard, tina_handle source, tina_handle
  * The plainest case alone: to an isolate of this shard, by its own handle, with room
  * in its mailbox and a message at hand. False: it is another case, and nothing has
  * happened. Nearly every message comes through here, so it is in a header, and calls
- * nothing: whoever it is a part of then saves no registers.
+ * nothing: whoever it is a part of then saves no registers. For the same reason the
+ * message is written first, while it is still free: less is needed at once.
  */
 static inline bool tina__route_plainly(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
                                        const void *payload, size_t size)
 {
+    if (tina__unlikely(tina_handle_shard(to) != shard->id || shard->p.trace->is_detailed))
+        return false;
+    uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
+    if (tina__unlikely(index == TINA__NONE))
+        return false;
+    tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     uint32_t type_id = tina_handle_type(to);
-    if (tina_handle_shard(to) != shard->id || type_id >= shard->p.type_count || shard->p.trace->is_detailed)
+    if (tina__unlikely(type_id >= shard->p.type_count))
         return false;
     tina__type *type = &shard->p.types[type_id];
     uint32_t slot = tina__handle_slot(to);
-    if (slot >= type->pool.limit)
+    if (tina__unlikely(slot >= type->pool.limit))
         return false;
     tina__isolate *receiver = &type->isolates[slot];
-    if (!tina__isolate_is(receiver, to) || receiver->inbox_count >= type->mailbox_capacity ||
-        !tina__pool_is_ready(&shard->messages))
+    if (tina__unlikely(!tina__isolate_is(receiver, to) || receiver->inbox_count >= type->mailbox_capacity))
         return false;
-    uint32_t index = tina__pool_take_ready(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
+    tina__pool_take_at_hand(&shard->messages);
     receiver->inbox_count++;
-    tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     tina__mailbox_link_to(shard, type, receiver, slot, index);
     tina__count(shard, sent_local);
     return true;

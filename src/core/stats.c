@@ -23,8 +23,8 @@ void tina__stats_publish(tina__shard *shard)
         __atomic_store_n(&stats->buffers.peak, used, __ATOMIC_RELAXED);
     __atomic_store_n(&stats->isolates, shard->live_count, __ATOMIC_RELAXED);
     const tina__trace *trace = shard->p.trace;
-    uint64_t held = tina__min_u64(trace->written, (uint64_t)trace->mask + 1);
-    __atomic_store_n(&stats->trace_dropped, trace->written - held, __ATOMIC_RELAXED);
+    uint64_t held = tina__min_u64(tina__trace_written(trace), (uint64_t)trace->mask + 1);
+    __atomic_store_n(&stats->trace_dropped, tina__trace_written(trace) - held, __ATOMIC_RELAXED);
 }
 
 tina_status tina__stats_refused(tina__shard *shard, tina_status status)

@@ -14,14 +14,36 @@ void tina__trace_init(tina__trace *trace, tina__event *events, tina__event *dump
 {
     tina__assert(tina__is_power_of_two(count));
     trace->events = events;
-    trace->written = 0;
+    trace->next = events;
+    trace->passed = 0;
     trace->mask = count - 1;
     trace->dump_count = 0;
     trace->dump_first = 0;
     trace->dump = dump;
     atomic_init(&trace->is_dumping, false);
     trace->is_detailed = false;
-    trace->full_at = UINT64_MAX;
+    tina__trace_stop_at(trace, UINT64_MAX);
+}
+
+void tina__trace_stop_at(tina__trace *trace, uint64_t number)
+{
+    uint64_t written = tina__trace_written(trace);
+    uint64_t room = trace->passed + trace->mask + 1 - written;
+    tina__assert(number >= written);
+    trace->full_at = number;
+    trace->stop = trace->next + tina__min_u64(room, number - written);
+}
+
+tina__event *tina__trace_go_on(tina__trace *trace)
+{
+    if (tina__trace_written(trace) == trace->full_at)
+        trace->on_full(trace->user);
+    if (trace->next == trace->events + trace->mask + 1) {
+        trace->passed += (uint64_t)trace->mask + 1;
+        trace->next = trace->events;
+    }
+    tina__trace_stop_at(trace, trace->full_at);
+    return trace->next;
 }
 
 bool tina__trace_dump(tina__trace *trace, uint32_t most)
@@ -29,9 +51,9 @@ bool tina__trace_dump(tina__trace *trace, uint32_t most)
     /* acquire, with the reader's clearing: its reads of the last copy come before our writes over it. */
     if (atomic_load_explicit(&trace->is_dumping, memory_order_acquire))
         return false;
-    uint64_t held = tina__min_u64(trace->written, (uint64_t)trace->mask + 1);
+    uint64_t held = tina__min_u64(tina__trace_written(trace), (uint64_t)trace->mask + 1);
     trace->dump_count = (uint32_t)tina__min_u64(most, held);
-    trace->dump_first = trace->written - trace->dump_count;
+    trace->dump_first = tina__trace_written(trace) - trace->dump_count;
     for (uint32_t i = 0; i < trace->dump_count; i++)
         trace->dump[i] = trace->events[(trace->dump_first + i) & trace->mask];
     /* release, with the reader's look: who sees the flag sees the copy. */
@@ -41,7 +63,7 @@ bool tina__trace_dump(tina__trace *trace, uint32_t most)
 
 const tina__event *tina__trace_at(const tina__trace *trace, uint64_t number)
 {
-    if (number >= trace->written || trace->written - number > (uint64_t)trace->mask + 1)
+    if (number >= tina__trace_written(trace) || tina__trace_written(trace) - number > (uint64_t)trace->mask + 1)
         return NULL;
     return &trace->events[number & trace->mask];
 }

@@ -53,12 +53,14 @@ typedef struct tina__event {
 TINA_STATIC_ASSERT(sizeof(tina__event) == 24, "an event is three words");
 
 typedef struct tina__trace {
+    tina__event *next;   /* where the next event goes, unless that is stop */
+    tina__event *stop;   /* the ring's end, or what is not to be written yet */
     tina__event *events; /* mask + 1 of them */
-    uint64_t written;    /* events in all */
+    uint64_t passed;     /* events of earlier rounds of the ring */
     uint32_t mask;
     bool is_detailed; /* also events that a flight recorder in production has no room for */
     /* Called before the event of that number is added: for who has to see every event before it is written over. */
-    uint64_t full_at; /* UINT64_MAX: nobody */
+    uint64_t full_at; /* UINT64_MAX: nobody; set by tina__trace_stop_at */
     void (*on_full)(void *user);
     void *user;
     /* The dump, which another thread reads while is_dumping: a copy of the latest events. */
@@ -71,12 +73,25 @@ typedef struct tina__trace {
 /* events and dump: count of each, a power of two. Once: a reader of dumps may be at it from then on. */
 void tina__trace_init(tina__trace *trace, tina__event *events, tina__event *dump, uint32_t count);
 
+/* Events in all. */
+static inline uint64_t tina__trace_written(const tina__trace *trace)
+{
+    return trace->passed + (uint64_t)(trace->next - trace->events);
+}
+
+/* on_full is called before the event of that number is added. It asks for another one. */
+void tina__trace_stop_at(tina__trace *trace, uint64_t number);
+
+/* At stop: the place of the next event. */
+tina__event *tina__trace_go_on(tina__trace *trace);
+
 static inline void tina__trace_add(tina__trace *trace, uint64_t tick, tina__event_kind kind, tina_handle who, uint16_t tag,
                                    uint16_t detail, uint64_t value)
 {
-    if (__builtin_expect(trace->written == trace->full_at, 0))
-        trace->on_full(trace->user);
-    tina__event *event = &trace->events[trace->written++ & trace->mask];
+    tina__event *event = trace->next;
+    if (tina__unlikely(event == trace->stop))
+        event = tina__trace_go_on(trace);
+    trace->next = event + 1;
     event->kind_and_who = (uint64_t)kind << 56 | (who.bits << 8 >> 8);
     tina__pack_u32x2(&event->tick, (uint32_t)tick, (uint32_t)detail << 16 | tag); /* and tag, detail */
     event->value = value;

@@ -123,14 +123,14 @@ void tina__record_take(tina__record *record, const tina__shard *shard, uint64_t 
 {
     tina__trace *trace = shard->p.trace;
     uint64_t first = record->taken[shard->id];
-    tina__assert(trace->written - first <= (uint64_t)trace->mask + 1);
-    record->taken[shard->id] = trace->written;
-    trace->full_at = trace->written + trace->mask + 1;
-    if (first == trace->written)
+    tina__assert(tina__trace_written(trace) - first <= (uint64_t)trace->mask + 1);
+    record->taken[shard->id] = tina__trace_written(trace);
+    tina__trace_stop_at(trace, tina__trace_written(trace) + trace->mask + 1);
+    if (first == tina__trace_written(trace))
         return;
     bool is_shown = record->events != NULL || record->timeline != NULL;
     uint64_t hash = mixed(record->hash, shard->id, now_ns, 0);
-    for (uint64_t number = first; number < trace->written; number++) {
+    for (uint64_t number = first; number < tina__trace_written(trace); number++) {
         const tina__event *event = &trace->events[number & trace->mask];
         hash = with_event(hash, event);
         if (is_shown)

@@ -231,7 +231,7 @@ static tina_status make_shard(tina__world *world, uint32_t index)
     tina__trace *trace = ours->shard->p.trace;
     trace->is_detailed = true;
     trace->on_full = take_early;
-    trace->full_at = (uint64_t)trace->mask + 1; /* nothing was written yet: an init may write that much */
+    tina__trace_stop_at(trace, (uint64_t)trace->mask + 1); /* nothing was written yet: an init may write that much */
     trace->user = ours;
     ours->world = world;
     tina__guard *guard = &world->publics[index].guard;

@@ -129,7 +129,7 @@ static void check_story(void)
 {
     const tina__trace *trace = rig->shards[0]->p.trace;
     uint32_t count = 0;
-    for (; told < trace->written; told++) {
+    for (; told < tina__trace_written(trace); told++) {
         const tina__event *event = tina__trace_at(trace, told);
         assert_non_null(event);
         uint32_t is = translate(event);

@@ -814,7 +814,7 @@ static void trace_tells_who_was_told_of_whose_end_case(void)
     rig_crash(rig, &target);
     const tina__trace *trace = rig->shards[0]->p.trace;
     uint32_t count = 0;
-    for (uint64_t number = 0; number < trace->written; number++) {
+    for (uint64_t number = 0; number < tina__trace_written(trace); number++) {
         const tina__event *event = tina__trace_at(trace, number);
         if (event == NULL || tina__event_kind_of(event) != TINA__EVENT_DOWN)
             continue;

@@ -29,7 +29,7 @@ static recorder shared;
 /* An event whose words all follow from its number. */
 static void add_event(tina__trace *trace)
 {
-    uint64_t number = trace->written;
+    uint64_t number = tina__trace_written(trace);
     tina_handle who = {number};
     tina__trace_add(trace, number, TINA__EVENT_UP, who, (uint16_t)number, (uint16_t)~number, number);
 }

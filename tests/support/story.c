@@ -24,7 +24,7 @@ typedef struct teller {
 void story_begin(story *of, const tina__shard *shard)
 {
     of->shard = shard;
-    of->next = shard->p.trace->written;
+    of->next = tina__trace_written(shard->p.trace);
 }
 
 static void put(teller *to, const char *format, ...) TINA_PRINTF(2, 3);
@@ -132,7 +132,7 @@ void story_is(story *of, const char *expected)
     static teller to;
     memset(&to, 0, sizeof to);
     to.shard = of->shard;
-    for (; of->next < of->shard->p.trace->written; of->next++) {
+    for (; of->next < tina__trace_written(of->shard->p.trace); of->next++) {
         const tina__event *event = tina__trace_at(of->shard->p.trace, of->next);
         assert_non_null(event); /* else the flight recorder is too small for the test */
         tell(&to, event);

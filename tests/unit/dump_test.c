@@ -88,7 +88,7 @@ static int end(void **state)
 static void add(uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        tina__trace_add(trace, trace->written, TINA__EVENT_UP, tina__handle_make(SHARD, 0, 3, 1), 0, 0, 0);
+        tina__trace_add(trace, tina__trace_written(trace), TINA__EVENT_UP, tina__handle_make(SHARD, 0, 3, 1), 0, 0, 0);
 }
 
 static bool turn(void) { return tina__dump_turn(&machine, SHARD, &progress); }

@@ -38,7 +38,7 @@ static void add(uint32_t count)
 {
     tina_handle who = {0};
     for (uint32_t i = 0; i < count; i++)
-        tina__trace_add(&trace, 0, TINA__EVENT_UP, who, 0, 0, trace.written);
+        tina__trace_add(&trace, 0, TINA__EVENT_UP, who, 0, 0, tina__trace_written(&trace));
 }
 
 /* The dump holds the events from first on. */
