@@ -24,6 +24,16 @@ static __attribute__((noinline)) tina_status send_otherwise(tina_ctx *ctx, tina_
     return status;
 }
 
+static __attribute__((noinline)) tina_status send_there(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload,
+                                                        size_t size)
+{
+    tina__shard *shard = ctx->shard;
+    if (!tina__route_plainly_there(shard, ctx->self, to, tag, payload, size))
+        return send_otherwise(ctx, to, tag, payload, size);
+    tina__change_end(shard);
+    return TINA_OK;
+}
+
 tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
     if (tina__unlikely(!is_sendable(tag, payload, size)))
@@ -31,6 +41,8 @@ tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *p
     tina__touch_small(payload, size);
     tina__shard *shard = ctx->shard;
     tina__change_begin(shard);
+    if (tina_handle_shard(to) != shard->id)
+        return send_there(ctx, to, tag, payload, size);
     if (!tina__route_plainly(shard, ctx->self, to, tag, payload, size))
         return send_otherwise(ctx, to, tag, payload, size);
     tina__change_end(shard);

@@ -83,6 +83,30 @@ static void fill(tina__shard *shard, tina__peer *peer, tina_message *message, ti
         tina__owed_add(shard, receiver, peer, mail);
 }
 
+/*
+ * The plainest case alone, as tina__route_plainly: an ordinary message for an isolate
+ * that lives and has room, and a message at hand. False: it is another case, and
+ * nothing has happened.
+ */
+static inline bool deliver_plainly(tina__shard *shard, tina_message *message)
+{
+    if (tina__unlikely(message->flags != TINA__MESSAGE_COUNTED || message->tag == TINA__TAG_VOID))
+        return false;
+    tina__isolate *receiver = tina__isolate_find(shard, message->destination);
+    if (tina__unlikely(receiver == NULL || !tina__mailbox_has_room(shard, receiver)))
+        return false;
+    uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
+    if (tina__unlikely(index == TINA__NONE))
+        return false;
+    tina__route_fill(&shard->p.mail[index], message->source, message->destination, message->tag, message->payload,
+                     message->size, TINA__MESSAGE_COUNTED, 0);
+    tina__pool_take_at_hand(&shard->messages);
+    receiver->inbox_count++;
+    tina__type *type = &shard->p.types[receiver->type];
+    tina__mailbox_link_to(shard, type, receiver, tina__isolate_slot(type, receiver), index);
+    return true;
+}
+
 /* False: the message is to stay where it is. peer: NULL for the inbox. */
 static bool deliver(tina__shard *shard, tina__peer *peer, tina_message *message, bool may_stall)
 {
@@ -176,7 +200,8 @@ static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, 
 {
     tina_message *message;
     while ((message = next_message(shard, peer)) != NULL) {
-        if (!take_message(shard, peer, message, may_stall))
+        bool is_plain = !peer->is_estranged && !shard->is_tree_due && deliver_plainly(shard, message);
+        if (!is_plain && !take_message(shard, peer, message, may_stall))
             break;
         if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
             tina__count(shard, received_remote);

@@ -65,6 +65,26 @@ static inline bool tina__route_plainly(tina__shard *shard, tina_handle source, t
     return true;
 }
 
+/*
+ * The same to another shard: one that is up, whose channel has room as far as is
+ * known here, and which need not be told at once. False as above.
+ */
+static inline bool tina__route_plainly_there(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
+                                             const void *payload, size_t size)
+{
+    uint32_t to_shard = tina_handle_shard(to);
+    if (tina__unlikely(to_shard >= shard->shared->shard_count || tina__route_is_down(shard, to_shard) ||
+                       shard->p.trace->is_detailed))
+        return false;
+    tina__spsc *out = shard->p.peers[to_shard].out;
+    if (tina__unlikely(tina__spsc_room(out) == 0 || tina__spsc_unpublished(out) + 1 >= TINA__PUBLISH_EVERY))
+        return false;
+    tina__route_fill(tina__spsc_claim(out), source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
+    tina__count(shard, sent_remote);
+    shard->dirty[to_shard / 64] |= 1ull << (to_shard % 64);
+    return true;
+}
+
 /* The same in two steps, for the frame's one open message. */
 tina_status tina__route_begin(tina_ctx *frame, tina_handle to, tina_tag tag, size_t size, void **payload);
 void tina__route_commit(tina_ctx *frame);

