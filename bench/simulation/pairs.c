@@ -1,21 +1,17 @@
 /*
  * How many events a second a simulation comes to: pairs of isolates that send a
  * ball back and forth, on four shards, on one core, hashed, and checked every 100
- * rounds. The partners of a pair are on one shard, or on two. And an idle year.
+ * rounds. Dense: a hundred pairs on, or between two, shards; sparse: one. The
+ * partners of a pair are on two shards; local: on one. And an idle year.
  *
- *     pairs [TURNS]     default: 5; the median of so many
+ *     pairs simulation [seconds=S]
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <tina/tina.h>
+#include "../tina/bench.h"
 
 #define SHARDS    4
 #define PAIRS_MAX 100
 #define MS        1000000ull
 #define HOUR      (3600000 * MS)
-#define TURNS_MAX 101
 
 enum { TAG_BALL = TINA_TAG_USER, TAG_SERVE };
 
@@ -53,15 +49,15 @@ static tina_effect player_handle(void *self, const tina_message *message, tina_c
     return tina_send(ctx, me->partner, TAG_BALL, &me->balls, sizeof me->balls) == TINA_OK ? tina_receive() : tina_crash(2);
 }
 
-static double seconds_now(void)
+/* Ends the program. */
+static void stop_unfinished(const tina_sim_report *report)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    fprintf(stderr, "pairs: a run did not come to its end: %s\n", report->violation);
+    exit(1);
 }
 
-/* Events a second of one run, in millions. pairs: on each shard, or between each two. */
-static double play(uint32_t pairs, bool is_across, uint64_t rounds)
+/* The events of one run. pairs: on each shard, or between each two. */
+static uint64_t play(uint32_t pairs, bool is_across, uint64_t rounds)
 {
     static seat seats[2 * PAIRS_MAX];
     static tina_child children[2 * PAIRS_MAX];
@@ -75,12 +71,24 @@ static double play(uint32_t pairs, bool is_across, uint64_t rounds)
     spec.root = (tina_group_spec){.children = children, .child_count = players};
     tina_sim_config config = {.seed = 1, .ticks_max = rounds, .check_every = 100};
     tina_sim_report report;
-    double start = seconds_now();
-    if (tina_simulate(&spec, &config, &report, NULL) != TINA_OK || report.end != TINA_SIM_TICKS) {
-        fprintf(stderr, "pairs: the run did not come to its end: %s\n", report.violation);
-        exit(1);
+    if (tina_simulate(&spec, &config, &report, NULL) != TINA_OK || report.end != TINA_SIM_TICKS)
+        stop_unfinished(&report);
+    if (report.events < rounds)
+        stop_unfinished(&report);
+    return report.events;
+}
+
+/* A workload's rate: of the runs that a quarter of the seconds has time for, and one before them to warm up. */
+static void print_rate(const char *name, uint32_t pairs, bool is_across, uint64_t rounds)
+{
+    uint64_t length_ns = (uint64_t)(decimal_of("seconds", 1) * 1e9 / 4), events = 0, passed_ns = 0;
+    play(pairs, is_across, rounds);
+    uint64_t begun_ns = wall_ns();
+    while (passed_ns == 0 || passed_ns < length_ns) {
+        events += play(pairs, is_across, rounds);
+        passed_ns = wall_ns() - begun_ns;
     }
-    return (double)report.events / (seconds_now() - start) / 1e6;
+    print_figure(name, (double)events * 1e9 / (double)passed_ns);
 }
 
 static tina_effect idle_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
@@ -99,8 +107,8 @@ static tina_effect idle_handle(void *self, const tina_message *message, tina_ctx
     return message->tag == TINA_TAG_SHUTDOWN ? tina_done() : tina_receive();
 }
 
-/* Seconds for a year in which an isolate on each shard wakes every hour. */
-static double idle_year(void)
+/* A year in which an isolate on each shard wakes every hour. */
+static void print_idle_year(void)
 {
     tina_child child = {.type = 0};
     tina_type type = {"idle", idle_init, idle_handle, 16, .slot_count = 1};
@@ -108,41 +116,24 @@ static double idle_year(void)
     spec.root = (tina_group_spec){.children = &child, .child_count = 1};
     tina_sim_config config = {.seed = 1};
     tina_sim_report report;
-    double start = seconds_now();
+    uint64_t begun_ns = wall_ns();
     if (tina_simulate(&spec, &config, &report, NULL) != TINA_OK || report.end != TINA_SIM_STOPPED ||
-        report.now_ns < 365 * 24 * HOUR) {
-        fprintf(stderr, "pairs: the year did not come to its end\n");
-        exit(1);
-    }
-    return seconds_now() - start;
+        report.now_ns < 365 * 24 * HOUR)
+        stop_unfinished(&report);
+    print_figure("idle_year_ns", (double)(wall_ns() - begun_ns));
 }
 
-static int compare(const void *a, const void *b)
+static void simulation(void)
 {
-    double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-static void tell(const char *what, uint32_t pairs, bool is_across, uint64_t rounds, int turns)
-{
-    double values[TURNS_MAX];
-    for (int i = 0; i < turns; i++)
-        values[i] = play(pairs, is_across, rounds);
-    qsort(values, (size_t)turns, sizeof values[0], compare);
-    printf("%-40s %6.2f M events/s (%.2f to %.2f)\n", what, values[turns / 2], values[0], values[turns - 1]);
+    print_rate("events_dense_per_second", 100, true, 2000);
+    print_rate("events_sparse_per_second", 1, true, 20000);
+    print_rate("events_dense_local_per_second", 100, false, 1000);
+    print_rate("events_sparse_local_per_second", 1, false, 1000);
+    print_idle_year();
 }
 
 int main(int argc, char **argv)
 {
-    int turns = argc > 1 ? atoi(argv[1]) : 5;
-    if (turns < 1 || turns > TURNS_MAX) {
-        fprintf(stderr, "usage: pairs [TURNS], 1 to %d\n", TURNS_MAX);
-        return 2;
-    }
-    tell("a hundred pairs on each of four shards", 100, false, 10000, turns);
-    tell("one pair on each of four shards", 1, false, 10000, turns);
-    tell("a hundred pairs between two shards each", 100, true, 20000, turns);
-    tell("one pair between two shards each", 1, true, 200000, turns);
-    printf("%-40s %6.3f s\n", "an idle year", idle_year());
-    return 0;
+    static const workload workloads[] = {{"simulation", simulation}, {NULL, NULL}};
+    return run_workload(argc, argv, workloads);
 }
