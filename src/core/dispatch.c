@@ -302,12 +302,16 @@ static void park_other(tina__shard *shard, tina__isolate *isolate)
 }
 
 /* The isolate is parked; if there is something for it already, it is queued again. */
-static inline void park(tina__shard *shard, tina__isolate *isolate)
+static inline void park(tina__shard *shard, tina__type *type, tina__isolate *isolate, uint32_t slot)
 {
-    if (tina__likely(has_mail_at_most(isolate) && isolate->inbox_head == TINA__NONE))
-        isolate->flags = 0;
-    else
+    if (tina__unlikely(!has_mail_at_most(isolate))) {
         park_other(shard, isolate);
+    } else if (isolate->inbox_head == TINA__NONE) {
+        isolate->flags = 0;
+    } else {
+        __builtin_prefetch(&shard->p.mail[isolate->inbox_head]);
+        tina__ready_push(type, isolate, slot);
+    }
 }
 
 static void exit_isolate(tina__shard *shard, tina__isolate *isolate, tina__ending ending)
@@ -341,7 +345,7 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     const tina_message *message = next_message(shard, frame, isolate);
     if (message == NULL) {
         handler_leave(shard); /* what it was queued for is gone */
-        park(shard, isolate);
+        park_other(shard, isolate);
         return;
     }
     frame->message = message;
@@ -353,7 +357,7 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     handler_leave(shard);
     release_mail(shard, frame);
     if (tina__likely(lives)) {
-        park(shard, isolate);
+        park(shard, type, isolate, slot);
         return;
     }
     leave_handlers(shard);
@@ -510,7 +514,7 @@ bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void 
     shard->stage_used = frame->stage_first;
     shard->scratch_used = frame->scratch_first;
     if (lives)
-        park(shard, isolate);
+        park_other(shard, isolate);
     else
         isolate->flags &= (uint8_t)~TINA__ISOLATE_QUEUED;
     return lives;

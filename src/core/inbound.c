@@ -83,16 +83,24 @@ static void fill(tina__shard *shard, tina__peer *peer, tina_message *message, ti
         tina__owed_add(shard, receiver, peer, mail);
 }
 
+/* Who a handle means. While a channel is drained nobody begins and nobody ends, and many messages in a row are for one. */
+typedef struct found {
+    tina_handle handle;
+    tina__isolate *isolate; /* NULL: nobody */
+} found;
+
 /*
  * The plainest case alone, as tina__route_plainly: an ordinary message for an isolate
  * that lives and has room, and a message at hand. False: it is another case, and
- * nothing has happened.
+ * nothing has happened. last: whom the message before this one was for.
  */
-static inline bool deliver_plainly(tina__shard *shard, tina_message *message)
+static inline bool deliver_plainly(tina__shard *shard, tina_message *message, found *last)
 {
     if (tina__unlikely(message->flags != TINA__MESSAGE_COUNTED || message->tag == TINA__TAG_VOID))
         return false;
-    tina__isolate *receiver = tina__isolate_find(shard, message->destination);
+    if (!tina_handle_equal(message->destination, last->handle))
+        *last = (found){message->destination, tina__isolate_find(shard, message->destination)};
+    tina__isolate *receiver = last->isolate;
     if (tina__unlikely(receiver == NULL || !tina__mailbox_has_room(shard, receiver)))
         return false;
     uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
@@ -199,8 +207,9 @@ static tina_message *next_message(tina__shard *shard, tina__peer *peer)
 static bool drain_channel(tina__shard *shard, tina__peer *peer, bool may_stall, uint32_t *count)
 {
     tina_message *message;
+    found last = {.isolate = NULL}; /* the handle that is none means nobody */
     while ((message = next_message(shard, peer)) != NULL) {
-        bool is_plain = !peer->is_estranged && !shard->is_tree_due && deliver_plainly(shard, message);
+        bool is_plain = !peer->is_estranged && !shard->is_tree_due && deliver_plainly(shard, message, &last);
         if (!is_plain && !take_message(shard, peer, message, may_stall))
             break;
         if (message->flags & TINA__MESSAGE_COUNTED && message->tag != TINA__TAG_VOID)
