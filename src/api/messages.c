@@ -24,6 +24,15 @@ static __attribute__((noinline)) tina_status send_otherwise(tina_ctx *ctx, tina_
     return status;
 }
 
+/* The same for a message that is written, and can't be delivered as it is. */
+static __attribute__((noinline)) tina_status send_again(tina__shard *shard, const tina_message *message)
+{
+    tina_status status =
+        tina__route_send(shard, message->source, message->destination, message->tag, message->payload, message->size);
+    tina__change_end(shard);
+    return status;
+}
+
 static __attribute__((noinline)) tina_status send_there(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload,
                                                         size_t size)
 {
@@ -41,10 +50,13 @@ tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *p
     tina__touch_small(payload, size);
     tina__shard *shard = ctx->shard;
     tina__change_begin(shard);
-    if (tina_handle_shard(to) != shard->id)
+    if (tina__unlikely(tina_handle_shard(to) != shard->id))
         return send_there(ctx, to, tag, payload, size);
-    if (!tina__route_plainly(shard, ctx->self, to, tag, payload, size))
+    uint32_t index = tina__route_write(shard, ctx->self, to, tag, payload, size);
+    if (tina__unlikely(index == TINA__NONE))
         return send_otherwise(ctx, to, tag, payload, size);
+    if (tina__unlikely(!tina__route_deliver(shard, to, index)))
+        return send_again(shard, &shard->p.mail[index]);
     tina__change_end(shard);
     return TINA_OK;
 }

@@ -204,6 +204,8 @@ static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *fra
 static __attribute__((noinline)) const tina_message *other_message(tina__shard *shard, tina_ctx *frame,
                                                                    tina__isolate *isolate)
 {
+    if (isolate->flags & TINA__ISOLATE_DEAD)
+        return NULL;
     if (isolate->flags & TINA__ISOLATE_WOKEN)
         return awaited_message(frame);
     if (isolate->done_tail != TINA__NONE && isolate->state == TINA__ISOLATE_RECEIVING)
@@ -322,7 +324,7 @@ static void exit_isolate(tina__shard *shard, tina__isolate *isolate, tina__endin
 
 /* ---- Running ---------------------------------------------------------------------------------- */
 
-static void trace_dispatch(tina__shard *shard, const tina_ctx *frame, const tina_message *message)
+static inline void trace_dispatch(tina__shard *shard, const tina_ctx *frame, const tina_message *message)
 {
     uint64_t value = tina__tag_is_io(message->tag) ? message->io.status : message->source.bits;
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_DISPATCH, frame->self, message->tag, message->size, value);
@@ -337,15 +339,31 @@ static inline tina_effect run_user(tina__shard *shard, const tina__type *type, u
     return effect;
 }
 
+/* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
+static void bury(tina__type *type, uint32_t slot)
+{
+    type->isolates[slot].flags = 0;
+    tina__pool_give(&type->pool, slot);
+}
+
+/* There is nothing to handle. */
+static void go_past(tina__shard *shard, tina__type *type, tina__isolate *isolate, uint32_t slot)
+{
+    handler_leave(shard);
+    if (isolate->flags & TINA__ISOLATE_DEAD)
+        bury(type, slot);
+    else
+        park_other(shard, isolate); /* what it was queued for is gone */
+}
+
 static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t slot)
 {
     tina__isolate *isolate = &type->isolates[slot];
     tina_ctx *frame = &shard->frames[0];
     frame_enter(frame, type, isolate, slot);
     const tina_message *message = next_message(shard, frame, isolate);
-    if (message == NULL) {
-        handler_leave(shard); /* what it was queued for is gone */
-        park_other(shard, isolate);
+    if (tina__unlikely(message == NULL)) {
+        go_past(shard, type, isolate, slot);
         return;
     }
     frame->message = message;
@@ -353,7 +371,8 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     shard->handled++;
     tina_effect effect = run_user(shard, type, slot, message);
     tina__ending ending;
-    bool lives = tina__effect_apply(frame, effect, &ending);
+    tina__assert(frame->isolate == isolate);
+    bool lives = tina__effect_is_plain(isolate, effect) || tina__effect_apply(frame, effect, &ending);
     handler_leave(shard);
     release_mail(shard, frame);
     if (tina__likely(lives)) {
@@ -378,13 +397,6 @@ void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault)
     exit_isolate(shard, frame->isolate, ending);
 }
 
-/* A slot whose isolate ended while it was queued: now nothing refers to it any more. */
-static void bury(tina__type *type, uint32_t slot)
-{
-    type->isolates[slot].flags = 0;
-    tina__pool_give(&type->pool, slot);
-}
-
 /* Between two handlers: those that are due to start again. What fails its init again and again has no try for each handler. */
 static void start_due(tina__shard *shard)
 {
@@ -405,10 +417,6 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
     while (type->ready_head != TINA__NONE && shard->handled != end && shard->wipe == TINA__WIPE_NOT) {
         uint32_t slot = pop_ready(type);
         count++;
-        if (tina__unlikely(type->isolates[slot].flags & TINA__ISOLATE_DEAD)) {
-            bury(type, slot);
-            continue;
-        }
         run_handler(shard, type, slot);
         if (tina__unlikely(tina__due_first(shard) != TINA__NONE))
             start_due(shard);

@@ -33,12 +33,16 @@ bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending 
 
 static inline bool tina__effect_apply(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
-    if (__builtin_expect(effect.kind != TINA__EFFECT_RECEIVE, 0))
+    if (effect.kind != TINA__EFFECT_RECEIVE)
         return tina__effect_apply_other(frame, effect, ending);
-    /* Nearly always it was receiving before; a look is cheaper than a store. */
-    if (frame->isolate->state != TINA__ISOLATE_RECEIVING)
-        frame->isolate->state = TINA__ISOLATE_RECEIVING;
+    frame->isolate->state = TINA__ISOLATE_RECEIVING;
     return true;
+}
+
+/* Is nothing to be carried out? It receives as before: so it is nearly always, and a look is cheaper than a store. */
+static inline bool tina__effect_is_plain(const tina__isolate *isolate, tina_effect effect)
+{
+    return effect.kind == TINA__EFFECT_RECEIVE && isolate->state == TINA__ISOLATE_RECEIVING;
 }
 
 #endif

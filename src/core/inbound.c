@@ -90,7 +90,7 @@ typedef struct found {
 } found;
 
 /*
- * The plainest case alone, as tina__route_plainly: an ordinary message for an isolate
+ * The plainest case alone, as in core/route.h: an ordinary message for an isolate
  * that lives and has room, and a message at hand. False: it is another case, and
  * nothing has happened. last: whom the message before this one was for.
  */

@@ -33,21 +33,28 @@ tina_status tina__route_send(tina__shard *shard, tina_handle source, tina_handle
                              size_t size);
 
 /*
- * The plainest case alone: to an isolate of this shard, by its own handle, with room
- * in its mailbox and a message at hand. False: it is another case, and nothing has
- * happened. Nearly every message comes through here, so it is in a header, and calls
- * nothing: whoever it is a part of then saves no registers. For the same reason the
- * message is written first, while it is still free: less is needed at once.
+ * Nearly every message passes through the next two, so they are in a header, and
+ * call nothing: whoever they are a part of then saves no registers. For the same
+ * reason the message is written before anything is known of its receiver, while it
+ * is still free: less is needed at once.
+ *
+ * Writes a message for an isolate of this shard into the slot that is at hand, and
+ * leaves it there: its index, or NONE: there is none, or the trace wants to know more.
  */
-static inline bool tina__route_plainly(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
-                                       const void *payload, size_t size)
+static inline uint32_t tina__route_write(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
+                                         const void *payload, size_t size)
 {
-    if (tina__unlikely(tina_handle_shard(to) != shard->id || shard->p.trace->is_detailed))
-        return false;
+    if (tina__unlikely(shard->p.trace->is_detailed))
+        return TINA__NONE;
     uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
-    if (tina__unlikely(index == TINA__NONE))
-        return false;
-    tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
+    if (tina__likely(index != TINA__NONE))
+        tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
+    return index;
+}
+
+/* Delivers it, in the plainest case: to an isolate by its own handle, with room. False: it is another one; nothing has happened. */
+static inline bool tina__route_deliver(tina__shard *shard, tina_handle to, uint32_t index)
+{
     uint32_t type_id = tina_handle_type(to);
     if (tina__unlikely(type_id >= shard->p.type_count))
         return false;
@@ -65,10 +72,7 @@ static inline bool tina__route_plainly(tina__shard *shard, tina_handle source, t
     return true;
 }
 
-/*
- * The same to another shard: one that is up, whose channel has room as far as is
- * known here, and which need not be told at once. False as above.
- */
+/* The plainest case of another shard: it is up, its channel has room as far as is known here, and it need not be told at once. */
 static inline bool tina__route_plainly_there(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
                                              const void *payload, size_t size)
 {
