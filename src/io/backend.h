@@ -215,6 +215,11 @@ typedef struct tina__backend_api {
     void (*lend)(tina__backend *backend, uint32_t buffer);
     void (*flush)(tina__backend *backend, uint64_t wait_ns);
     uint32_t (*collect)(tina__backend *backend, tina__io_completion *completions, uint32_t max);
+    /*
+     * May a flush and a collect find something? A look that asks the kernel nothing,
+     * for a shard that polls. NULL: only they can tell.
+     */
+    bool (*has_news)(const tina__backend *backend);
     /* Ends the flush of the shard whose wake_fd that is; called by another shard, with its own backend. */
     void (*wake)(tina__backend *backend, int wake_fd);
 

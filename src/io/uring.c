@@ -209,6 +209,12 @@ static bool kernel_has_work(const struct io_uring *ring)
     return io_uring_sq_ready(ring) != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
+static bool has_news(const tina__backend *backend)
+{
+    const struct io_uring *ring = &backend->ring;
+    return backend->done.first != NULL || io_uring_cq_ready(ring) != 0 || kernel_has_work(ring);
+}
+
 static void flush(tina__backend *backend, uint64_t wait_ns)
 {
     struct io_uring *ring = &backend->ring;
@@ -246,6 +252,7 @@ const tina__backend_api tina__uring_backend = {
     .lend = tina__uring_lend,
     .flush = flush,
     .collect = tina__uring_collect,
+    .has_news = has_news,
     .wake = wake_shard,
     .socket_open = socket_open,
     .socket_bind = socket_bind,

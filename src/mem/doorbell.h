@@ -57,6 +57,15 @@ static inline uint64_t tina__doorbell_take(tina__doorbell *bell, uint32_t word)
     return atomic_exchange_explicit(&bell->words[word], 0, memory_order_acquire);
 }
 
+/* Was anything rung since the last take? A hint, for who looks again and again. */
+static inline bool tina__doorbell_is_rung(const tina__doorbell *bell)
+{
+    uint64_t rung = 0;
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
+        rung |= atomic_load_explicit(&bell->words[word], memory_order_relaxed);
+    return rung != 0;
+}
+
 /* Announce the sleep and look once more. True: nothing was rung, sleep; false: stay awake. */
 static inline bool tina__doorbell_may_sleep(tina__doorbell *bell)
 {

@@ -16,6 +16,16 @@
 /* ---- Time and randomness ---- */
 
 uint64_t tina__os_now_ns(void); /* monotonic; not 0 */
+
+/* Between two looks of a thread that polls: leaves the core to its sibling for a moment. */
+static inline void tina__os_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 void tina__os_sleep(uint64_t ns);
 uint64_t tina__os_random(void); /* 64 bits from the kernel, for seeds */
 

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define LOOKS_PER_CLOCK 32 /* while a shard polls: a microsecond or less, by which a timer may then be late */
+
 /* ---- Coming up -------------------------------------------------------------------------- */
 
 static void reach(tina__shard_thread *thread, tina__boot_phase phase)
@@ -165,6 +167,25 @@ static void sleep_until_work(void *argument)
     tina__count_by(shard, idle_ns, tina__os_now_ns() - own->now_ns);
 }
 
+/*
+ * Looks whether there may be something to do, until there is, or the time has come.
+ * A look takes a few nanoseconds, a turn that does nothing some two hundred: what
+ * comes meanwhile waits less.
+ */
+static void poll_until(const tina__shard_thread *thread, uint64_t end_ns)
+{
+    const tina__doorbell *bell = &thread->shard->public->bell;
+    if (thread->api->has_news == NULL)
+        return;
+    do {
+        for (uint32_t look = 0; look < LOOKS_PER_CLOCK; look++) {
+            if (tina__doorbell_is_rung(bell) || thread->api->has_news(thread->backend))
+                return;
+            tina__os_relax();
+        }
+    } while (tina__os_now_ns() < end_ns);
+}
+
 /* One turn: tick, and sleep if nothing has happened for spin_ns. *idle_since_ns: when it last did something; 0: just now. */
 static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
 {
@@ -175,8 +196,11 @@ static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
     }
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
-    if (now_ns - *idle_since_ns < thread->system->spin_ns)
+    uint64_t spin_end_ns = tina__add_saturating(*idle_since_ns, thread->system->spin_ns);
+    if (now_ns < spin_end_ns) {
+        poll_until(thread, tina__min_u64(spin_end_ns, tina__shard_deadline_ns(thread->shard)));
         return;
+    }
     nap own = {thread, now_ns};
     tina__fault fault;
     if (!tina__trap_run(sleep_until_work, &own, &fault))
