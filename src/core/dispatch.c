@@ -71,7 +71,7 @@ static void enter_handlers(tina__shard *shard)
 
 static void leave_handlers(tina__shard *shard) { shard->depth = 0; }
 
-static void begin_turn(tina__shard *shard, tina__type *type)
+static inline void begin_turn(tina__shard *shard, tina__type *type)
 {
     if (type->budget_tick != shard->tick) {
         type->budget_tick = shard->tick;
@@ -79,18 +79,15 @@ static void begin_turn(tina__shard *shard, tina__type *type)
     }
     shard->turn = type;
     shard->turn_begin = shard->handled;
-    enter_handlers(shard);
+    shard->frames[0].type = type;
 }
 
 /*
  * What was left to the turn's end: the budget is what it is, and the type, which
  * stayed marked as ready, is only if it is.
  */
-static void end_turn(tina__shard *shard)
+static inline void end_turn(tina__shard *shard, tina__type *type)
 {
-    tina__type *type = shard->turn;
-    shard->turn = NULL;
-    leave_handlers(shard);
     type->budget -= tina__min_u32(type->budget, shard->handled - shard->turn_begin);
     if (type->ready_head == TINA__NONE)
         *type->ready_word &= ~type->ready_bit;
@@ -421,7 +418,7 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
         if (tina__unlikely(tina__due_first(shard) != TINA__NONE))
             start_due(shard);
     }
-    end_turn(shard);
+    end_turn(shard, type);
     return count;
 }
 
@@ -430,9 +427,12 @@ uint32_t tina__dispatch(tina__shard *shard)
     uint32_t count = 0;
     tina__type *type;
     if (shard->turn != NULL) /* a fault has ended it */
-        end_turn(shard);
+        end_turn(shard, shard->turn);
+    enter_handlers(shard);
     while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL)
         count += run_type(shard, type);
+    leave_handlers(shard);
+    shard->turn = NULL;
     tina__count_by(shard, dispatches, shard->handled);
     tina__count_by(shard, delivered, shard->handled - shard->handled_otherwise);
     shard->handled = 0;
