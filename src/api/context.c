@@ -53,12 +53,12 @@ void tina_stop_system(tina_ctx *ctx)
 
 tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle *child)
 {
-    tina_spawn copy = *spawn;
-    if (copy.args != NULL && copy.args_size <= TINA_ARGS_MAX)
-        tina__touch_small(copy.args, copy.args_size);
+    tina__touch_small(spawn, sizeof *spawn);
+    if (spawn->args != NULL && spawn->args_size <= TINA_ARGS_MAX)
+        tina__touch_small(spawn->args, spawn->args_size);
     tina__touch_result(child, sizeof *child);
     tina__change_begin(ctx->shard);
-    tina_status status = tina__supervise_spawn(ctx, &copy, child);
+    tina_status status = tina__supervise_spawn(ctx, spawn, child);
     tina__change_end(ctx->shard);
     return status;
 }

@@ -2,17 +2,6 @@
 
 #include <string.h>
 
-/* No value that programs like to write. */
-#define FIRST_WORD  0x3CD75A9E256FB1E8u
-#define SECOND_WORD 0x671AC3728DA94EF5u
-#define FILLING     0xD3 /* of what is left behind a struct whose size is no multiple of 16 */
-
-/* The last 16 bytes before the next struct. */
-static uint64_t *zone_of(const tina__type *type, uint32_t slot)
-{
-    return (uint64_t *)(void *)((uint8_t *)tina__isolate_self(type, slot) + type->stride - TINA__RED_ZONE);
-}
-
 static uint8_t *filling_of(const tina__type *type, uint32_t slot)
 {
     return (uint8_t *)tina__isolate_self(type, slot) + type->size;
@@ -26,37 +15,42 @@ static uint64_t *working_zone_of(const tina__type *type, uint32_t slot)
     return (uint64_t *)(void *)(type->working + type->working_stride * slot);
 }
 
-void tina__damage_paint(const tina__type *type, uint32_t slot)
+uint64_t tina__damage_of_working(const tina__type *type, uint32_t slot)
 {
-    uint64_t *zone = zone_of(type, slot);
-    zone[0] = FIRST_WORD;
-    zone[1] = SECOND_WORD;
-    memset(filling_of(type, slot), FILLING, filling_size(type));
-    if (type->working_size != 0)
-        *working_zone_of(type, slot) = FIRST_WORD;
+    uint32_t before = slot == 0 ? 0 : slot - 1;
+    uint32_t behind = slot + 1 < type->pool.fresh ? slot + 1 : slot;
+    return (*working_zone_of(type, before) ^ TINA__ZONE_FIRST) | (*working_zone_of(type, slot) ^ TINA__ZONE_FIRST) |
+           (*working_zone_of(type, behind) ^ TINA__ZONE_FIRST);
 }
 
-static bool is_whole(const tina__type *type, uint32_t slot)
+void tina__damage_paint(const tina__type *type, uint32_t slot)
 {
-    const uint64_t *zone = zone_of(type, slot);
-    if (zone[0] != FIRST_WORD || zone[1] != SECOND_WORD)
-        return false;
-    const uint8_t *filling = filling_of(type, slot);
-    for (size_t i = 0; i < filling_size(type); i++) {
-        if (filling[i] != FILLING)
-            return false;
-    }
-    return type->working_size == 0 || *working_zone_of(type, slot) == FIRST_WORD;
+    uint64_t *zone = (uint64_t *)(void *)tina__zone_of(type, slot);
+    zone[0] = TINA__ZONE_FIRST;
+    zone[1] = TINA__ZONE_SECOND;
+    memset(filling_of(type, slot), TINA__FILLING & 0xFF, filling_size(type));
+    if (type->working_size != 0)
+        *working_zone_of(type, slot) = TINA__ZONE_FIRST;
+}
+
+/* The last bytes of a word, as many as that, and at most all eight. */
+static uint64_t last_bytes(size_t count)
+{
+    if (count == 0)
+        return 0;
+    return count >= sizeof(uint64_t) ? UINT64_MAX : UINT64_MAX << (64 - 8 * count);
+}
+
+void tina__damage_prepare(tina__type *type)
+{
+    size_t size = filling_size(type);
+    type->filling_bits[0] = last_bytes(size < 8 ? 0 : size - 8);
+    type->filling_bits[1] = last_bytes(size);
 }
 
 const char *tina__damage_around(const tina__type *type, uint32_t slot)
 {
-    uint32_t first = slot == 0 ? 0 : slot - 1;
-    for (uint32_t i = first; i <= slot + 1 && i < type->pool.fresh; i++) {
-        if (!is_whole(type, i))
-            return "somebody wrote behind the end of an isolate's memory";
-    }
-    return NULL;
+    return tina__is_damaged(type, slot) ? "somebody wrote behind the end of an isolate's memory" : NULL;
 }
 
 static bool pools_are_sound(const tina__shard *shard)

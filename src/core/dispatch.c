@@ -102,7 +102,8 @@ static inline void end_turn(tina__shard *shard, tina__type *type)
 static const tina_message *make_notice(tina_ctx *frame, tina_tag tag)
 {
     tina_message *notice = &frame->shard->notice;
-    *notice = (tina_message){.destination = frame->self, .tag = tag};
+    tina_handle nobody = {0};
+    tina__route_fill(notice, nobody, frame->self, tag, NULL, 0, 0, 0); /* the header alone: it has no payload */
     frame->mail_kind = TINA__MAIL_NONE;
     return notice;
 }
@@ -112,6 +113,7 @@ static const tina_message *refused_message(tina_ctx *frame)
     const tina__isolate *isolate = frame->isolate;
     tina_message *notice = &frame->shard->notice;
     make_notice(frame, isolate->refused_tag);
+    memset(notice->payload, 0, sizeof notice->payload);
     tina_status status = (tina_status)(isolate->awaited & 0xFF);
     if (isolate->refused_tag == TINA_TAG_CALL_FAILED) {
         notice->size = sizeof status;
@@ -253,9 +255,8 @@ static inline void release_mail(tina__shard *shard, tina_ctx *frame)
 
 /* ---- Frames --------------------------------------------------------------------------------- */
 
-static inline void frame_enter(tina_ctx *frame, const tina__type *type, tina__isolate *isolate, uint32_t slot)
+static inline void frame_enter(tina_ctx *frame, tina__isolate *isolate, tina_handle self)
 {
-    tina_handle self = tina__handle_of_slot(type->handle_base, slot, isolate->generation);
     frame->isolate = isolate;
     __atomic_store_n(&frame->self.bits, self.bits, __ATOMIC_RELAXED); /* the watchdog may look who runs */
     frame->os_error = 0;
@@ -357,7 +358,7 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
 {
     tina__isolate *isolate = &type->isolates[slot];
     tina_ctx *frame = &shard->frames[0];
-    frame_enter(frame, type, isolate, slot);
+    frame_enter(frame, isolate, tina__handle_of_slot(type->handle_base, slot, isolate->generation));
     const tina_message *message = next_message(shard, frame, isolate);
     if (tina__unlikely(message == NULL)) {
         go_past(shard, type, isolate, slot);
@@ -444,23 +445,21 @@ uint32_t tina__dispatch(tina__shard *shard)
 
 typedef struct init_call {
     tina_ctx *frame;
-    const void *args;
-    size_t args_size;
-    tina_effect effect;
+    void *self;
+    const tina__start *start;
+    bool is_outermost;
+    tina_effect effect; /* once it has come back */
 } init_call;
 
 static void run_init(void *argument)
 {
     init_call *call = argument;
     tina_ctx *frame = call->frame;
-    tina__type *type = frame->type;
-    void *self = tina__isolate_self(type, tina__isolate_slot(type, frame->isolate));
     tina__guard *guard = frame->shard->guard;
-    bool is_outermost = frame->shard->depth == 1;
-    if (!is_outermost)
+    if (!call->is_outermost)
         tina__guard_set(&guard->is_changing, false);
-    call->effect = type->init(self, call->args, call->args_size, frame);
-    if (!is_outermost)
+    call->effect = frame->type->init(call->self, call->start->args, call->start->args_size, frame);
+    if (!call->is_outermost)
         tina__guard_set(&guard->is_changing, true);
 }
 
@@ -483,7 +482,7 @@ static void blame_handler(tina__shard *shard)
  */
 static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *ending)
 {
-    bool is_outermost = shard->depth == 1;
+    bool is_outermost = call->is_outermost;
     tina__fault fault;
     if (is_outermost)
         tina__guard_turn(shard->guard);
@@ -503,22 +502,27 @@ static bool run_init_trapped(tina__shard *shard, init_call *call, tina__ending *
     return came_back;
 }
 
-bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size,
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, tina_handle self, const tina__start *start,
                          tina__ending *ending)
 {
-    tina__type *type = &shard->p.types[isolate->type];
-    tina__assert(shard->depth <= TINA__INIT_DEPTH_MAX);
-    tina_ctx *frame = &shard->frames[shard->depth];
-    shard->depth++;
-    frame_enter(frame, type, isolate, tina__isolate_slot(type, isolate));
+    tina__type *type = &shard->p.types[start->type];
+    uint32_t depth = shard->depth;
+    tina__assert(depth <= TINA__INIT_DEPTH_MAX);
+    tina_ctx *frame = &shard->frames[depth];
+    shard->depth = depth + 1;
+    frame_enter(frame, isolate, self);
     frame->type = type;
     frame->message = NULL;
     frame->stage_first = shard->stage_used;
     frame->scratch_first = shard->scratch_used;
-    init_call call = {.frame = frame, .args = args, .args_size = args_size};
+    init_call call;
+    call.frame = frame;
+    call.self = tina__isolate_self(type, tina__handle_slot(self));
+    call.start = start;
+    call.is_outermost = depth == 0;
     bool lives = run_init_trapped(shard, &call, ending) && tina__effect_apply(frame, call.effect, ending);
     frame_clear(frame);
-    shard->depth--;
+    shard->depth = depth;
     shard->stage_used = frame->stage_first;
     shard->scratch_used = frame->scratch_first;
     if (lives)

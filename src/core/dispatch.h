@@ -20,7 +20,7 @@ uint32_t tina__dispatch(tina__shard *shard);
 void tina__dispatch_settle(tina__shard *shard, const tina__fault *fault);
 
 /* Runs an init in a frame of its own. False: it is to end; *ending says how. A fault that costs more than it is thrown on. */
-bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, const void *args, size_t args_size,
+bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, tina_handle self, const tina__start *start,
                          tina__ending *ending);
 
 /* A new tick: new budgets, and those that yielded in the last tick are ready in this one. Returns how many. */

@@ -168,24 +168,31 @@ static bool apply_close(tina_ctx *frame, uint64_t fd)
     return true;
 }
 
-bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+static __attribute__((noinline)) bool apply_rest(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
-    tina__isolate *isolate = frame->isolate;
     switch (effect.kind) {
     case TINA__EFFECT_CALL: return apply_call(frame, effect, ending);
     case TINA__EFFECT_REPLY: return apply_reply(frame, effect, ending);
     case TINA__EFFECT_IO: return apply_io(frame, effect, ending);
     case TINA__EFFECT_CLOSE: return apply_close(frame, effect.argument);
-    case TINA__EFFECT_YIELD: isolate->state = TINA__ISOLATE_YIELDED; return true;
     case TINA__EFFECT_REFUSED:
         park_refused(frame, (tina_status)effect.reason, effect.reserved, effect.argument);
         return true;
-    case TINA__EFFECT_DONE: *ending = (tina__ending){.end = TINA_END_DONE}; return false;
     case TINA__EFFECT_CRASH:
-        tina__log(frame->shard, isolate, TINA_LOG_WARN, "crashed, reason %u", effect.reason);
+        tina__log_crash(frame->shard, frame->isolate, effect.reason);
         tina__count(frame->shard, crashes);
         *ending = (tina__ending){.end = TINA_END_CRASH, .reason = effect.reason};
         return false;
     default: return crash_for(frame, "its handler returned no effect", ending);
+    }
+}
+
+/* Those that need no call here, the others there: so these save no registers. */
+bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+{
+    switch (effect.kind) {
+    case TINA__EFFECT_YIELD: frame->isolate->state = TINA__ISOLATE_YIELDED; return true;
+    case TINA__EFFECT_DONE: *ending = (tina__ending){.end = TINA_END_DONE}; return false;
+    default: return apply_rest(frame, effect, ending);
     }
 }

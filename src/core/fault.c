@@ -52,8 +52,11 @@ uint8_t tina__fault_end(const tina__fault *fault)
 
 /* ---- Telling of it ----------------------------------------------------------------------------- */
 
-static void describe(const tina__fault *fault, char *text, size_t size)
+static void describe(const tina__shard *shard, const tina__fault *fault, char *text, size_t size)
 {
+    text[0] = '\0';
+    if (!shard->shared->has_log) /* finding the names takes its time */
+        return;
     char where[128];
     char name[24];
     tina__trap_describe(fault->pc, where, sizeof where);
@@ -92,7 +95,7 @@ void tina__fault_dump_all(tina__shard *shard)
 bool tina__fault_note(tina__shard *shard, const tina_ctx *frame, const tina__fault *fault)
 {
     char text[256];
-    describe(fault, text, sizeof text);
+    describe(shard, fault, text, sizeof text);
     tina__log(shard, frame->isolate, TINA_LOG_ERROR, "faulted: %s", text);
     tina__count(shard, faults);
     if (fault->kind == TINA__FAULT_KILLED)
@@ -127,7 +130,7 @@ void tina__fault_note_shards(tina__shard *shard)
     const tina__fault *fault = &shard->fault;
     char text[256];
     tina_handle nobody = {0};
-    describe(fault, text, sizeof text);
+    describe(shard, fault, text, sizeof text);
     tina__log(shard, NULL, TINA_LOG_ERROR, "a fault that costs the shard: %s", text);
     tina__count(shard, faults);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_FAULT, nobody, fault->kind, (uint16_t)fault->signal, fault->pc);

@@ -22,15 +22,22 @@ void tina__budget_reset(tina__budget *budget)
     budget->sum = 0;
 }
 
+/* The entry so many behind the oldest; at most as many as there are. */
+static struct tina__budget_entry *entry_at(const tina__budget *budget, uint32_t behind)
+{
+    uint32_t index = budget->first + behind; /* without a division: each restart would wait for it */
+    return &budget->entries[index < budget->entry_count ? index : index - budget->entry_count];
+}
+
 static void forget_old(tina__budget *budget, uint64_t now_ns)
 {
     while (budget->used != 0) {
-        const struct tina__budget_entry *oldest = &budget->entries[budget->first];
+        const struct tina__budget_entry *oldest = entry_at(budget, 0);
         if (now_ns - oldest->when_ns < budget->window_ns)
             return;
         tina__assert(budget->sum >= oldest->count);
         budget->sum -= oldest->count;
-        budget->first = (budget->first + 1) % budget->entry_count;
+        budget->first = budget->first + 1 < budget->entry_count ? budget->first + 1 : 0;
         budget->used--;
     }
 }
@@ -43,12 +50,12 @@ bool tina__budget_spend(tina__budget *budget, uint64_t now_ns)
     budget->sum++;
     if (budget->used == budget->entry_count) {
         /* It counts from its latest on: on the strict side. */
-        struct tina__budget_entry *newest = &budget->entries[(budget->first + budget->used - 1) % budget->entry_count];
+        struct tina__budget_entry *newest = entry_at(budget, budget->used - 1);
         newest->when_ns = now_ns;
         newest->count++;
         return true;
     }
-    budget->entries[(budget->first + budget->used) % budget->entry_count] = (struct tina__budget_entry){now_ns, 1};
+    *entry_at(budget, budget->used) = (struct tina__budget_entry){now_ns, 1};
     budget->used++;
     return true;
 }

@@ -29,74 +29,93 @@ tina__isolate *tina__isolate_find_named(const tina__shard *shard, tina_handle ha
 
 /* ---- Its group's list ------------------------------------------------------------- */
 
-static void live_link(tina__shard *shard, tina__isolate *isolate)
+static inline void live_link(tina__shard *shard, tina__isolate *isolate)
 {
     tina__group *group = &shard->p.groups[isolate->group];
     uint32_t index = tina__isolate_index(shard, isolate);
-    isolate->live_next = TINA__NONE;
-    isolate->live_previous = group->live_tail;
-    if (group->live_tail == TINA__NONE)
+    uint32_t last = group->live_tail;
+    tina__pack_u32x2(&isolate->live_next, TINA__NONE, last); /* and live_previous */
+    if (last == TINA__NONE)
         group->live_head = index;
     else
-        shard->p.isolates[group->live_tail].live_next = index;
+        shard->p.isolates[last].live_next = index;
     group->live_tail = index;
     shard->live_count++;
 }
 
-static void live_unlink(tina__shard *shard, tina__isolate *isolate)
+static inline void live_unlink(tina__shard *shard, const tina__isolate *isolate)
 {
     tina__group *group = &shard->p.groups[isolate->group];
-    if (isolate->live_previous == TINA__NONE)
-        group->live_head = isolate->live_next;
+    uint32_t next = isolate->live_next, previous = isolate->live_previous;
+    if (previous == TINA__NONE)
+        group->live_head = next;
     else
-        shard->p.isolates[isolate->live_previous].live_next = isolate->live_next;
-    if (isolate->live_next == TINA__NONE)
-        group->live_tail = isolate->live_previous;
+        shard->p.isolates[previous].live_next = next;
+    if (next == TINA__NONE)
+        group->live_tail = previous;
     else
-        shard->p.isolates[isolate->live_next].live_previous = isolate->live_previous;
+        shard->p.isolates[next].live_previous = previous;
     shard->live_count--;
 }
 
 /* ---- Beginning ---------------------------------------------------------------------- */
 
-/* Looked for wherever a slot changes hands. What is found costs the shard, after this handler. */
-static void look_for_damage(tina__shard *shard, const tina__type *type, uint32_t slot, const char *when)
+static __attribute__((noinline)) void take_damage(tina__shard *shard, const tina__type *type, uint32_t slot,
+                                                  const char *when)
 {
-    const char *damage = tina__damage_around(type, slot);
-    if (damage == NULL || shard->wipe != TINA__WIPE_NOT)
+    if (shard->wipe != TINA__WIPE_NOT)
         return;
-    tina__log(shard, &type->isolates[slot], TINA_LOG_ERROR, "found %s: %s", when, damage);
+    tina__log(shard, &type->isolates[slot], TINA_LOG_ERROR, "found %s: %s", when, tina__damage_around(type, slot));
     tina__fault_wipe(shard, TINA__WIPE_DAMAGE);
 }
 
-static tina__isolate *take_slot(tina__shard *shard, const tina__start *start)
+/* Looked for wherever a slot changes hands. What is found costs the shard, after this handler. */
+static inline void look_for_damage(tina__shard *shard, const tina__type *type, uint32_t slot, const char *when)
 {
-    tina__type *type = &shard->p.types[start->type];
-    uint32_t fresh = type->pool.fresh;
-    uint32_t slot = tina__pool_take(&type->pool);
-    if (slot == TINA__NONE)
-        return NULL;
-    if (slot == fresh)
-        tina__damage_paint(type, slot);
-    look_for_damage(shard, type, slot, "when it was to begin");
+    if (__builtin_expect(tina__is_damaged(type, slot), 0))
+        take_damage(shard, type, slot, when);
+}
+
+/* Is there none in any of its lists? */
+static bool holds_nothing(const tina__isolate *isolate)
+{
+    return (isolate->inbox_head & isolate->operations & isolate->done_tail & isolate->descriptors & isolate->timers &
+            isolate->owed & isolate->transfers) == TINA__NONE;
+}
+
+/* A slot that was never used in this life of the shard's. What it gets here it keeps, or has again when it is free again. */
+static __attribute__((noinline)) void open_slot(const tina__type *type, uint32_t slot)
+{
     tina__isolate *isolate = &type->isolates[slot];
-    uint32_t generation = isolate->generation == 0 ? 1 : isolate->generation;
     *isolate = (tina__isolate){
-        .generation = generation,
-        .state = TINA__ISOLATE_STARTING,
-        .flags = TINA__ISOLATE_QUEUED, /* it runs: nothing that comes meanwhile queues it */
-        .type = start->type,
-        .group = start->group,
+        .generation = isolate->generation == 0 ? 1 : isolate->generation,
+        .type = type->id,
         .inbox_head = TINA__NONE,
         .operations = TINA__NONE,
         .done_tail = TINA__NONE,
         .descriptors = TINA__NONE,
         .timers = TINA__NONE,
-        .awaited = TINA__NONE,
         .owed = TINA__NONE,
         .transfers = TINA__NONE,
-        .child = start->child,
     };
+    tina__damage_paint(type, slot);
+}
+
+static tina__isolate *take_slot(tina__shard *shard, tina__type *type, const tina__start *start)
+{
+    uint32_t fresh = type->pool.fresh;
+    uint32_t slot = tina__pool_take(&type->pool);
+    if (slot == TINA__NONE)
+        return NULL;
+    if (slot == fresh)
+        open_slot(type, slot);
+    look_for_damage(shard, type, slot, "when it was to begin");
+    tina__isolate *isolate = &type->isolates[slot];
+    tina__audit(holds_nothing(isolate));
+    isolate->state = TINA__ISOLATE_STARTING;
+    isolate->group = start->group;
+    isolate->flags = TINA__ISOLATE_QUEUED; /* it runs: nothing that comes meanwhile queues it */
+    isolate->child = start->child;
     memset(tina__isolate_self(type, slot), 0, type->size);
     if (type->working_size != 0)
         *tina__isolate_working(type, slot) = 0; /* here, not at the end: a wipe ends nobody one by one */
@@ -112,43 +131,48 @@ static void end_unborn(tina__shard *shard, const tina__start *start, tina__isola
     tina__isolate_end(shard, isolate, ending.end, ending.reason);
 }
 
-tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, tina__isolate **started, uint8_t *end)
+/* Its record knows it already in its init, so that its name works there. Returns the name, or 0. */
+static uint16_t name_child(tina__shard *shard, uint32_t index, const tina__isolate *isolate, tina_handle self)
 {
-    tina__ending ending;
-    tina__isolate *isolate = take_slot(shard, start);
+    tina__child_record *child = &shard->p.children[index];
+    child->isolate = tina__isolate_index(shard, isolate);
+    child->who = self;
+    return child->name;
+}
+
+tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, tina_handle *started, uint8_t *end)
+{
+    tina__type *type = &shard->p.types[start->type];
+    tina__isolate *isolate = take_slot(shard, type, start);
     if (isolate == NULL)
         return TINA_ARENA_FULL;
     live_link(shard, isolate);
     tina__count(shard, spawns);
-    if (start->child != TINA__NONE) { /* so that its name works in its own init */
-        shard->p.children[start->child].isolate = tina__isolate_index(shard, isolate);
-        shard->p.children[start->child].who = tina__isolate_handle(shard, isolate);
-    }
+    tina_handle self = tina__handle_of_slot(type->handle_base, tina__isolate_slot(type, isolate), isolate->generation);
+    *started = self;
+    uint16_t name = start->child == TINA__NONE ? 0 : name_child(shard, start->child, isolate, self);
     if (start->fd != 0)
         tina__descriptor_move(shard, start->fd, start->halves, isolate);
-    tina_handle self = tina__isolate_handle(shard, isolate);
-    uint16_t name = start->child == TINA__NONE ? 0 : shard->p.children[start->child].name;
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_INIT, self, 0, name, start->parent.bits);
-    if (!tina__dispatch_init(shard, isolate, start->args, start->args_size, &ending)) {
+    tina__ending ending;
+    if (!tina__dispatch_init(shard, isolate, self, start, &ending)) {
         *end = ending.end;
         end_unborn(shard, start, isolate, ending);
         return TINA_INIT_FAILED;
     }
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_UP, self, 0, 0, 0);
-    if (shard->state == TINA_SHARD_DRAINING)
+    if (shard->state == TINA_SHARD_DRAINING) {
         isolate->flags |= TINA__ISOLATE_SHUTDOWN;
-    tina__isolate_notify(shard, isolate);
-    *started = isolate;
+        tina__isolate_notify(shard, isolate);
+    }
     return TINA_OK;
 }
 
 /* ---- The end ---------------------------------------------------------------------------- */
 
 /* What it was parked for had come, and it had not run yet: in no list but its own word. */
-static void end_awaited(tina__shard *shard, const tina__isolate *isolate)
+static __attribute__((noinline)) void end_awaited(tina__shard *shard, const tina__isolate *isolate)
 {
-    if ((isolate->flags & TINA__ISOLATE_WOKEN) == 0)
-        return;
     if (isolate->state == TINA__ISOLATE_IN_CALL) {
         if (tina__timer_at(shard, isolate->awaited)->flags & TINA__MESSAGE_COUNTED)
             tina__count(shard, died_with_owner);
@@ -158,21 +182,33 @@ static void end_awaited(tina__shard *shard, const tina__isolate *isolate)
     }
 }
 
-void tina__isolate_end(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
+static __attribute__((noinline)) void end_holdings(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
 {
-    tina__type *type = &shard->p.types[isolate->type];
-    tina__assert(isolate->state != TINA__ISOLATE_FREE);
-    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_END, tina__isolate_handle(shard, isolate), end, reason, 0);
-    look_for_damage(shard, type, tina__isolate_slot(type, isolate), "when it ended");
-    end_awaited(shard, isolate);
-    isolate->state = TINA__ISOLATE_FREE;
-    isolate->generation = tina__generation_next(isolate->generation);
     tina__mailbox_clear(shard, isolate);
     tina__operations_end(shard, isolate);
     tina__descriptors_end(shard, isolate);
     tina__timers_end(shard, isolate);
     tina__owed_end(shard, isolate, end, reason);
     tina__transfers_end(shard, isolate);
+    tina__assert(holds_nothing(isolate)); /* as the slot's next isolate wants it */
+}
+
+/* Twice: in a function of its own, each end would save its registers once more. */
+static inline __attribute__((always_inline)) void end_life(tina__shard *shard, tina__isolate *isolate, uint8_t end,
+                                                           uint8_t reason)
+{
+    tina__type *type = &shard->p.types[isolate->type];
+    uint32_t slot = tina__isolate_slot(type, isolate);
+    tina_handle self = tina__handle_of_slot(type->handle_base, slot, isolate->generation);
+    tina__assert(isolate->state != TINA__ISOLATE_FREE);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_END, self, end, reason, 0);
+    look_for_damage(shard, type, slot, "when it ended");
+    if (isolate->flags & TINA__ISOLATE_WOKEN)
+        end_awaited(shard, isolate);
+    isolate->state = TINA__ISOLATE_FREE;
+    isolate->generation = tina__generation_next(isolate->generation);
+    if (!holds_nothing(isolate)) /* nearly always it does: one look for all lists */
+        end_holdings(shard, isolate, end, reason);
     live_unlink(shard, isolate);
     if (isolate->child != TINA__NONE)
         shard->p.children[isolate->child].isolate = TINA__NONE;
@@ -182,14 +218,21 @@ void tina__isolate_end(tina__shard *shard, tina__isolate *isolate, uint8_t end, 
         return;
     }
     isolate->flags = 0;
-    tina__pool_give(&type->pool, tina__isolate_slot(type, isolate));
+    tina__pool_give(&type->pool, slot);
+}
+
+void tina__isolate_end(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
+{
+    end_life(shard, isolate, end, reason);
 }
 
 void tina__isolate_exit(tina__shard *shard, tina__isolate *isolate, uint8_t end, uint8_t reason)
 {
-    uint32_t child = isolate->child;
-    uint16_t group = isolate->group;
     bool is_stopped = (isolate->flags & TINA__ISOLATE_STOPPED) != 0;
-    tina__isolate_end(shard, isolate, end, reason);
-    tina__supervise_exit(shard, child, group, end, is_stopped);
+    tina__assert(shard->depth == 0);
+    end_life(shard, isolate, end, reason);
+    if (isolate->child == TINA__NONE) /* whose it was, its record still says */
+        tina__supervise_forget(shard, isolate->group);
+    else
+        tina__supervise_exit(shard, isolate->child, end, is_stopped);
 }

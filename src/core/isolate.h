@@ -8,7 +8,8 @@
  *
  * Invariants: an isolate is in its type's ready queue, or on the list of those
  * that yielded, exactly while TINA__ISOLATE_QUEUED is set; a slot whose
- * generation differs from a handle's is another isolate or none.
+ * generation differs from a handle's is another isolate or none; the lists of a slot
+ * that has been used and is free are empty.
  */
 #ifndef TINA__CORE_ISOLATE_H
 #define TINA__CORE_ISOLATE_H
@@ -89,7 +90,8 @@ typedef struct tina__type {
     tina_init_fn init;
     tina__pool pool;
     const char *name;
-    uint8_t unused[40]; /* types lie a power of two apart: each message looks two of them up */
+    uint64_t filling_bits[2]; /* of the two words before a red zone, what is not the struct's: see core/damage.c */
+    uint8_t unused[24];       /* types lie a power of two apart: each message looks two of them up */
 } tina__type;
 TINA_STATIC_ASSERT(sizeof(tina__type) == 256, "types lie a power of two apart");
 
@@ -129,11 +131,11 @@ typedef struct tina__start {
 } tina__start;
 
 /*
- * Takes a slot and runs the init in a frame of its own. TINA_OK: *isolate lives;
+ * Takes a slot and runs the init in a frame of its own. TINA_OK: *started lives;
  * TINA_ARENA_FULL; TINA_INIT_FAILED: it has ended already (*end says how) and
  * what it was handed is its parent's again. Says nothing to the supervisor.
  */
-tina_status tina__isolate_start(struct tina__shard *shard, const tina__start *start, tina__isolate **isolate, uint8_t *end);
+tina_status tina__isolate_start(struct tina__shard *shard, const tina__start *start, tina_handle *started, uint8_t *end);
 
 /*
  * The end of an isolate: all that it holds is given back, or left with the

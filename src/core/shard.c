@@ -2,6 +2,7 @@
 
 #include "core/buffers.h"
 #include "core/call.h"
+#include "core/damage.h"
 #include "core/dispatch.h"
 #include "core/fault.h"
 #include "core/inbound.h"
@@ -31,6 +32,7 @@ static void init_types(tina__shard *shard)
         type->ready_word = &shard->ready[type->id / 64];
         type->ready_bit = 1ull << (type->id % 64);
         type->handle_base = tina__handle_make(shard->id, type->id, 0, 0).bits;
+        tina__damage_prepare(type);
     }
 }
 

@@ -263,8 +263,8 @@ typedef struct tina__shard {
     uint32_t turn_begin;                      /* handled, when it began */
     bool has_exhausted;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
+    uint32_t stage_used, scratch_used;   /* kept and put back as a pair around each init */
     uint32_t depth;                      /* frames in use; the handler's is the first */
-    uint32_t stage_used, scratch_used;
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
     tina_message notice; /* shutdown, resume, refusals */
 

@@ -1,4 +1,5 @@
 /* Children that handlers make, and those that they ask to end. */
+#include "base/copy.h"
 #include "core/lookup.h"
 #include "core/mailbox.h"
 #include "core/reactor.h"
@@ -40,29 +41,26 @@ static bool has_slot(const tina__shard *shard, uint8_t type)
     return tina__pool_free_count(&of->pool) > kept;
 }
 
-static tina_status check_spawn(const tina_ctx *frame, const tina_spawn *spawn, uint16_t *group)
+static inline tina_status check_spawn(const tina_ctx *frame, const tina_spawn *spawn, uint16_t group)
 {
     const tina__shard *shard = frame->shard;
     if (spawn->type >= shard->p.type_count || spawn->args_size > TINA_ARGS_MAX || spawn->restart > TINA_TEMPORARY ||
         spawn->handoff > TINA_HANDOFF_WRITE || (spawn->args == NULL && spawn->args_size != 0))
         return TINA_INVALID;
-    if (shard->depth > TINA__INIT_DEPTH_MAX)
+    if (shard->depth > TINA__INIT_DEPTH_MAX || group == TINA__GROUP_NONE)
         return TINA_INVALID;
-    *group = find_group(frame, spawn->group);
-    if (*group == TINA__GROUP_NONE)
-        return TINA_INVALID;
-    bool is_supervised = *group != tina__group_unsupervised(shard->p.group_count);
+    bool is_supervised = group != tina__group_unsupervised(shard->p.group_count);
     if (is_restarted(spawn) && (!tina_fd_is_none(spawn->fd) || !is_supervised))
         return TINA_INVALID; /* nobody would restart it */
     if (!has_slot(shard, spawn->type))
         return TINA_ARENA_FULL;
-    const tina__group *of = &shard->p.groups[*group];
+    const tina__group *of = &shard->p.groups[group];
     return of->state != TINA__GROUP_DOWN && of->dynamic_count < of->dynamic_max ? TINA_OK : TINA_GROUP_FULL;
 }
 
-static uint8_t halves_of(const tina_spawn *spawn)
+static uint8_t halves_of(uint8_t handoff)
 {
-    switch (spawn->handoff) {
+    switch (handoff) {
     case TINA_HANDOFF_READ: return 1 << TINA__READ;
     case TINA_HANDOFF_WRITE: return 1 << TINA__WRITE;
     default: return 1 << TINA__READ | 1 << TINA__WRITE;
@@ -70,7 +68,7 @@ static uint8_t halves_of(const tina_spawn *spawn)
 }
 
 /* The record of a spawned child that is to be restarted. NONE: there is none left. */
-static uint32_t make_record(tina__shard *shard, const tina_spawn *spawn, uint16_t group)
+static uint32_t make_record(tina__shard *shard, const tina__start *start, uint8_t restart)
 {
     uint32_t index = tina__pool_take(&shard->child_pool);
     if (index == TINA__NONE)
@@ -78,60 +76,63 @@ static uint32_t make_record(tina__shard *shard, const tina_spawn *spawn, uint16_
     tina__child_record *child = &shard->p.children[index];
     *child = (tina__child_record){
         .isolate = TINA__NONE,
-        .group = group,
+        .group = start->group,
         .nested = TINA__GROUP_NONE,
-        .type = spawn->type,
-        .restart = spawn->restart,
+        .type = start->type,
+        .restart = restart,
         .state = TINA__CHILD_UP,
-        .args_size = (uint8_t)spawn->args_size,
+        .args_size = (uint8_t)start->args_size,
         .was_started = true,
     };
-    if (spawn->args_size != 0)
-        memcpy(child->args, spawn->args, spawn->args_size);
+    if (start->args_size != 0)
+        memcpy(child->args, start->args, start->args_size);
     return index;
 }
 
-tina_status tina__supervise_spawn(tina_ctx *frame, const tina_spawn *spawn, tina_handle *handle)
+/* One that gets a descriptor, or that is to be restarted. */
+static __attribute__((noinline)) tina_status prepare(const tina_ctx *frame, uint8_t handoff, uint8_t restart,
+                                                     tina__start *start)
+{
+    if (start->fd != 0) {
+        start->halves = halves_of(handoff);
+        return tina__descriptor_may_move(frame->shard, frame->isolate, start->fd, start->halves);
+    }
+    start->child = make_record(frame->shard, start, restart);
+    return start->child == TINA__NONE ? TINA_GROUP_FULL : TINA_OK;
+}
+
+tina_status tina__supervise_spawn(tina_ctx *frame, const tina_spawn *given, tina_handle *handle)
 {
     tina__shard *shard = frame->shard;
-    uint16_t group = TINA__GROUP_NONE;
-    tina_status status = check_spawn(frame, spawn, &group);
+    const tina_spawn spawn = *given; /* the user's: read once */
+    uint16_t group = find_group(frame, spawn.group);
+    tina_status status = check_spawn(frame, &spawn, group);
     if (status != TINA_OK)
         return status;
+    uint8_t args[TINA_ARGS_MAX] __attribute__((aligned(16)));
+    tina__copy_small(args, spawn.args, spawn.args_size);
     tina__start start = {
-        .args_size = spawn->args_size,
+        .args = args,
+        .args_size = spawn.args_size,
         .parent = frame->self,
-        .fd = spawn->fd.bits,
-        .halves = halves_of(spawn),
-        .type = spawn->type,
+        .fd = spawn.fd.bits,
+        .type = spawn.type,
         .group = group,
         .child = TINA__NONE,
     };
-    if (start.fd != 0) {
-        status = tina__descriptor_may_move(shard, frame->isolate, start.fd, start.halves);
+    if (spawn.fd.bits != 0 || is_restarted(&spawn)) {
+        status = prepare(frame, spawn.handoff, spawn.restart, &start);
         if (status != TINA_OK)
             return status;
     }
-    uint8_t args[TINA_ARGS_MAX] __attribute__((aligned(16)));
-    if (spawn->args_size != 0)
-        memcpy(args, spawn->args, spawn->args_size);
-    start.args = args;
-    if (is_restarted(spawn)) {
-        start.child = make_record(shard, spawn, group);
-        if (start.child == TINA__NONE)
-            return TINA_GROUP_FULL;
-    }
     shard->p.groups[group].dynamic_count++;
-    tina__isolate *isolate;
+    tina_handle self;
     uint8_t end;
-    status = tina__isolate_start(shard, &start, &isolate, &end);
+    status = tina__isolate_start(shard, &start, &self, &end);
     if (status != TINA_OK) {
         tina__supervise_down(shard, start.child, group);
         return status;
     }
-    tina_handle self = tina__isolate_handle(shard, isolate);
-    if (start.child != TINA__NONE)
-        shard->p.children[start.child].who = self;
     if (handle != NULL)
         *handle = self;
     return TINA_OK;

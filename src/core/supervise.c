@@ -24,8 +24,7 @@ void tina__supervise_down(tina__shard *shard, uint32_t child, uint16_t group)
         tina__child_stay_down(shard, child);
         return;
     }
-    tina__assert(tina__group_at(shard, group)->dynamic_count != 0);
-    tina__group_at(shard, group)->dynamic_count--;
+    tina__supervise_forget(shard, group);
 }
 
 static void end_isolate(tina__shard *shard, uint32_t index, uint8_t end)
@@ -115,7 +114,7 @@ static void restart_from(tina__shard *shard, uint16_t index, uint32_t first, uin
 }
 
 /* For people: what the crash's own line does not say. */
-static void log_restart(tina__shard *shard, const tina__child_record *child, uint64_t wait_ns)
+static __attribute__((noinline)) void log_restart(tina__shard *shard, const tina__child_record *child, uint64_t wait_ns)
 {
     static const char *const with[] = {
         [TINA_ONE_FOR_ONE] = "",
@@ -126,7 +125,7 @@ static void log_restart(tina__shard *shard, const tina__child_record *child, uin
     unsigned long long wait_ms = wait_ns / 1000000;
     if (tina__child_is_group(child))
         tina__log(shard, NULL, TINA_LOG_INFO, "group %u starts again in %llu ms%s", child->nested, wait_ms, with[strategy]);
-    else if (strategy != TINA_ONE_FOR_ONE || wait_ns != 0)
+    else
         tina__log(shard, NULL, TINA_LOG_INFO, "a child of type %s starts again in %llu ms%s",
                   shard->p.types[child->type].name, wait_ms, with[strategy]);
 }
@@ -136,9 +135,11 @@ static void restart(tina__shard *shard, uint32_t index)
     const tina__child_record *child = tina__child_at(shard, index);
     const tina__group *group = tina__group_at(shard, child->group);
     uint64_t wait_ns = backoff_of(shard, group);
-    log_restart(shard, child, wait_ns);
-    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_RESTART, child->who, tina__child_is_group(child),
-                    tina__child_is_group(child) ? child->nested : 0, wait_ns);
+    bool is_group = tina__child_is_group(child);
+    if (is_group || group->strategy != TINA_ONE_FOR_ONE || wait_ns != 0)
+        log_restart(shard, child, wait_ns);
+    tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_RESTART, child->who, is_group, is_group ? child->nested : 0,
+                    wait_ns);
     if (group->strategy == TINA_ONE_FOR_ONE)
         tina__child_return(shard, index, wait_ns);
     else
@@ -197,14 +198,15 @@ static bool wants_restart(const tina__child_record *child, uint8_t end)
     return child->restart == TINA_PERMANENT || (child->restart == TINA_TRANSIENT && end != TINA_END_DONE);
 }
 
-void tina__supervise_exit(tina__shard *shard, uint32_t child, uint16_t group, uint8_t end, bool is_stopped)
+void tina__supervise_exit(tina__shard *shard, uint32_t index, uint8_t end, bool is_stopped)
 {
+    const tina__child_record *child = tina__child_at(shard, index);
     tina__assert(shard->depth == 0);
-    tina__assert(child == TINA__NONE || tina__child_at(shard, child)->state == TINA__CHILD_UP);
-    if (child != TINA__NONE && may_start(shard) && !is_stopped && wants_restart(tina__child_at(shard, child), end))
-        fail(shard, child);
+    tina__assert(child->state == TINA__CHILD_UP);
+    if (may_start(shard) && !is_stopped && wants_restart(child, end))
+        fail(shard, index);
     else
-        tina__supervise_down(shard, child, group);
+        tina__child_stay_down(shard, index);
 }
 
 /* ---- Starting ------------------------------------------------------------------------------------------- */
@@ -226,16 +228,16 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     if (child->was_started)
         tina__count(shard, restarts);
     child->was_started = true;
-    tina__isolate *isolate;
+    tina_handle self;
     uint8_t end = TINA_END_CRASH;
-    tina_status status = tina__isolate_start(shard, &start, &isolate, &end);
+    tina_status status = tina__isolate_start(shard, &start, &self, &end);
     if (status == TINA_OK)
         return;
     shard->init_failed_tick = shard->tick;
     tina__assert(status == TINA_INIT_FAILED); /* there was a slot */
     tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name,
               end == TINA_END_DONE ? "was done at once" : "crashed");
-    tina__supervise_exit(shard, index, child->group, end, false);
+    tina__supervise_exit(shard, index, end, false);
 }
 
 /* All its static children, from the first one on. */

@@ -21,13 +21,20 @@ void tina__supervise_begin(tina__shard *shard);
 bool tina__supervise_is_starting(const tina__shard *shard);
 
 /*
- * An isolate has ended, and is no longer in any list. child: its record, or NONE;
- * group: whose it was; end: tina_end; is_stopped: it was asked to, and nobody
- * takes it for a failure.
+ * A child with a record has ended, and is no longer in any list. end: tina_end;
+ * is_stopped: it was asked to, and nobody takes it for a failure.
  */
-void tina__supervise_exit(tina__shard *shard, uint32_t child, uint16_t group, uint8_t end, bool is_stopped);
+void tina__supervise_exit(tina__shard *shard, uint32_t child, uint8_t end, bool is_stopped);
 
-/* The same, where nobody is to be started again: a spawned child whose init failed, one that is ended with others. */
+/* The same of one without: its group has one member less. In the header: most that are spawned end so. */
+static inline void tina__supervise_forget(tina__shard *shard, uint16_t group)
+{
+    tina__group *of = &shard->p.groups[group];
+    tina__assert(of->dynamic_count != 0);
+    of->dynamic_count--;
+}
+
+/* Of either, where nobody is to be started again: a spawned child whose init failed, one that is ended with others. */
 void tina__supervise_down(tina__shard *shard, uint32_t child, uint16_t group);
 
 /*

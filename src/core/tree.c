@@ -30,18 +30,6 @@ void tina__due_push(tina__shard *shard, uint32_t place)
     root->due_tail = place;
 }
 
-/* ---- Slots ----------------------------------------------------------------------------------- */
-
-void tina__slot_keep_if(tina__shard *shard, tina__child_record *child, bool keeps)
-{
-    uint32_t *kept = &shard->p.types[child->type].restarting;
-    if (child->keeps_slot == keeps || tina__child_is_group(child))
-        return;
-    child->keeps_slot = keeps;
-    tina__assert(keeps || *kept != 0);
-    *kept += keeps ? 1 : UINT32_MAX;
-}
-
 /* ---- Until it is over -------------------------------------------------------------------------- */
 
 uint32_t tina__supervise_holder(const tina__shard *shard, const tina__isolate *isolate)
@@ -176,7 +164,8 @@ void tina__child_stay_down(tina__shard *shard, uint32_t index)
 
 static void back_off(tina__shard *shard, tina__timer_node *node, uint64_t wait_ns, tina__timer_kind kind, uint32_t owner)
 {
-    tina__timer_wheel_cancel(shard->p.wheel, node);
+    if (tina__timer_is_armed(node))
+        tina__timer_wheel_cancel(shard->p.wheel, node);
     node->kind = (uint16_t)kind;
     node->owner = owner;
     if (wait_ns != 0)

@@ -53,7 +53,15 @@ static inline uint32_t tina__due_last(const tina__shard *shard) { return shard->
  * that a start never finds the slots taken by what was spawned meanwhile. Groups
  * keep none.
  */
-void tina__slot_keep_if(tina__shard *shard, tina__child_record *child, bool keeps);
+static inline void tina__slot_keep_if(tina__shard *shard, tina__child_record *child, bool keeps)
+{
+    uint32_t *kept = &shard->p.types[child->type].restarting;
+    if (child->keeps_slot == keeps || tina__child_is_group(child))
+        return;
+    child->keeps_slot = keeps;
+    tina__assert(keeps || *kept != 0);
+    *kept += keeps ? 1 : UINT32_MAX;
+}
 
 /* One that was kept may still be on its way back: its isolate ended while it was queued. */
 static inline bool tina__slot_is_free(const tina__shard *shard, const tina__child_record *child)

@@ -90,7 +90,7 @@ static __attribute__((noinline)) bool run_body(void (*body)(void *argument), voi
     this_run.is_looking = is_looking;
     /* Nothing here changes between the two returns of sigsetjmp. The second comes with the trap closed. */
     if (sigsetjmp(this_run.env, 0) != 0) {
-        if (!is_looking)
+        if (!this_run.is_looking)
             hold_still(this_run.outer);
         set_innermost(this_run.outer);
         return false;

@@ -60,7 +60,7 @@ static const char *find_damage(const tina__shard *shard)
     for (uint32_t i = 0; i < shard->p.type_count; i++) {
         const tina__type *type = &shard->p.types[i];
         for (uint32_t slot = 1; slot <= type->pool.fresh; slot += 3) {
-            const char *damage = tina__damage_around(type, slot);
+            const char *damage = tina__damage_around(type, tina__min_u32(slot, type->pool.fresh - 1));
             if (damage != NULL)
                 return damage;
         }
