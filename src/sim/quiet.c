@@ -47,9 +47,9 @@ static bool has_more(const tina__world_shard *ours)
     uint64_t pending = 0;
     for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
         pending |= shard->pending[word] | shard->lapsed[word];
-    return tina__is_anybody_ready(shard) || shard->yielded_head != TINA__NONE || pending != 0 || shard->submit_head != NULL ||
-           shard->is_tree_due || tina__supervise_is_due(shard) || is_rung(&shard->public->bell) ||
-           tina__net_has_news(ours->backend);
+    return tina__is_anybody_ready(shard) || shard->yielded_head != TINA__NONE || pending != 0 ||
+           shard->submit_head != NULL || shard->is_tree_due || tina__supervise_is_due(shard) ||
+           is_rung(&shard->public->bell) || tina__net_has_news(ours->backend);
 }
 
 static uint32_t count_repeating(const tina__shard *shard)
