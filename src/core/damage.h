@@ -34,19 +34,26 @@ static inline uint8_t *tina__zone_of(const tina__type *type, uint32_t slot)
     return (uint8_t *)tina__isolate_self(type, slot) + type->stride - TINA__RED_ZONE;
 }
 
-/* What of a word of the three zones, or before them, is not as it was painted, as bits. Before a zone it may be of the user's struct. */
-static inline uint64_t tina__damage_of(const uint8_t *const zones[3], ptrdiff_t offset, uint64_t painted)
+typedef uint64_t tina__pair __attribute__((vector_size(16))); /* of words */
+
+static inline tina__pair tina__pair_at(const void *memory)
 {
-    uint64_t words[3];
-    for (uint32_t i = 0; i < 3; i++)
-        memcpy(&words[i], zones[i] + offset, sizeof words[i]);
-    return (words[0] ^ painted) | (words[1] ^ painted) | (words[2] ^ painted);
+    tina__pair pair;
+    memcpy(&pair, memory, sizeof pair);
+    return pair;
+}
+
+/* What is not as it was painted in the three zones, or in the pairs of words so far from them, as bits. */
+static inline tina__pair tina__damage_of(const uint8_t *const zones[3], ptrdiff_t offset, tina__pair painted)
+{
+    return (tina__pair_at(zones[0] + offset) ^ painted) | (tina__pair_at(zones[1] + offset) ^ painted) |
+           (tina__pair_at(zones[2] + offset) ^ painted);
 }
 
 /*
- * Is there any around the slot, which has been used? By words, and without a branch.
- * Each word is read by itself: read as pairs, they would wait for what the isolate
- * has written last.
+ * Is there any around the slot, which has been used? By pairs of words, and without a
+ * branch: each life looks at six slots, and byte by byte that was a quarter of it.
+ * The pair before a zone is filling at its end, if at all: the rest is the user's.
  */
 static inline bool tina__is_damaged(const tina__type *type, uint32_t slot)
 {
@@ -54,12 +61,14 @@ static inline bool tina__is_damaged(const tina__type *type, uint32_t slot)
     /* Where it has but one neighbour, itself once more. */
     const uint8_t *zones[3] = {zone - (slot == 0 ? 0 : type->stride), zone,
                                zone + (slot + 1 < type->pool.fresh ? type->stride : 0)};
-    uint64_t damage = tina__damage_of(zones, 0, TINA__ZONE_FIRST) | tina__damage_of(zones, 8, TINA__ZONE_SECOND) |
-                      (tina__damage_of(zones, -16, TINA__FILLING) & type->filling_bits[0]) |
-                      (tina__damage_of(zones, -8, TINA__FILLING) & type->filling_bits[1]);
-    if (__builtin_expect(type->working_size != 0, 0))
-        damage |= tina__damage_of_working(type, slot);
-    return damage != 0;
+    const tina__pair painted = {TINA__ZONE_FIRST, TINA__ZONE_SECOND};
+    const tina__pair filling = {TINA__FILLING, TINA__FILLING};
+    tina__pair damage = tina__damage_of(zones, 0, painted) |
+                        (tina__damage_of(zones, -(ptrdiff_t)sizeof filling, filling) & tina__pair_at(type->filling_bits));
+    uint64_t bits = damage[0] | damage[1];
+    if (tina__unlikely(type->working_size != 0))
+        bits |= tina__damage_of_working(type, slot);
+    return bits != 0;
 }
 
 #endif

@@ -72,7 +72,7 @@ static __attribute__((noinline)) void take_damage(tina__shard *shard, const tina
 /* Looked for wherever a slot changes hands. What is found costs the shard, after this handler. */
 static inline void look_for_damage(tina__shard *shard, const tina__type *type, uint32_t slot, const char *when)
 {
-    if (__builtin_expect(tina__is_damaged(type, slot), 0))
+    if (tina__unlikely(tina__is_damaged(type, slot)))
         take_damage(shard, type, slot, when);
 }
 

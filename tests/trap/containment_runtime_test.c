@@ -38,7 +38,6 @@ static void damage_types(tina__shard *shard) { shard->p.types = BAD; }
 static void damage_trace(tina__shard *shard) { shard->p.trace = BAD; }
 static void damage_log(tina__shard *shard) { shard->p.log = BAD; }
 static void damage_backend(tina__shard *shard) { shard->api = BAD; }
-static void damage_frame(tina__shard *shard) { shard->frames[0].isolate = BAD; }
 
 /* So does the wipe. */
 static void damage_backends_memory(tina__shard *shard) { memset(shard->backend, 0xF0, 256); }
@@ -59,6 +58,7 @@ static void damage_list(tina__shard *shard)
 }
 
 #ifndef TINA_AUDIT /* builds that audit end the process at a broken assertion */
+static void damage_frame(tina__shard *shard) { shard->frames[0].isolate = BAD; }
 static void damage_depth(tina__shard *shard) { shard->depth = 0; }
 static void damage_begun(tina__shard *shard) { shard->begun_count = 1; }
 #endif
@@ -78,7 +78,6 @@ static const damage damages[] = {
     {"the flight recorder", damage_trace, false},
     {"the log", damage_log, true},
     {"the backend", damage_backend, false},
-    {"the frame", damage_frame, false},
     {"the pool of messages", damage_messages, true},
     {"the pool of timers", damage_timers, true},
     {"the pool of watches", damage_watches, true},
@@ -88,6 +87,7 @@ static const damage damages[] = {
     {"the list of free operations", damage_list, true},
     {"the pool of a type's slots", damage_slots, true},
 #ifndef TINA_AUDIT
+    {"the frame", damage_frame, false},
     {"the depth of frames", damage_depth, false},
     {"the count of open sends", damage_begun, false},
 #endif
