@@ -175,7 +175,7 @@ static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina
     tina__io_request *request = place->request;
     place->word = 0;
     if (!tina__uring_is_poll(word))
-        tina__uring_count_holder(backend, request, false);
+        tina__uring_count_out(backend, request);
     uint32_t buffer = tina__uring_take_buffer(backend, result);
     bool is_over = tina__uring_is_poll(word) ? take_poll(request, result->res, completion)
                                              : take_result(backend, request, result->res, buffer, completion);
