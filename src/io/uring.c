@@ -184,6 +184,7 @@ static void submit(tina__backend *backend, tina__io_request *requests)
         tina__assert(place->request == NULL);
         place->request = request;
         request->backend_state = 0;
+        backend->token_shard = request->token & ~TINA__URING_TOKEN_MASK;
         tina__uring_queue(backend, request);
     }
 }

@@ -129,6 +129,7 @@ struct tina__backend {
     bool has_cancelled_waiter;           /* in one of those three */
     bool has_cancelled_queued;           /* maybe in later */
     bool has_starved_waiter;             /* in wants_buffer: to be told TINA_BUSY if none is lent any more */
+    uint64_t token_shard;                /* what a word does not have of a token */
     tina__uring_submission *submissions; /* by their token's index */
     uint64_t *cancels; /* words of requests under way whose end was asked for: each at most once, so op_count are enough */
     uint32_t cancel_count;

@@ -360,6 +360,13 @@ static bool can_go(tina__backend *backend, const tina__io_request *request)
     return tina__uring_has_room(ring, 1);
 }
 
+/* Nearly all are: nothing has to be looked at. */
+static bool is_plain(const tina__io_request *request)
+{
+    bool is_on_stream = request->kind == TINA__IO_RECEIVE || request->kind == TINA__IO_SEND;
+    return is_on_stream && request->backend_state == 0;
+}
+
 static bool is_too_soon(const tina__backend *backend, const tina__io_request *request)
 {
     return request->kind == TINA__IO_RECEIVE && !tina__uring_is(request, TINA__URING_CANCELLED) &&
@@ -376,7 +383,7 @@ static bool hand_over_list(tina__backend *backend, tina__request_list *queue)
             tina__requests_push(&backend->later, request);
             continue;
         }
-        if (!is_ready(backend, request))
+        if (!is_plain(request) && !is_ready(backend, request))
             continue;
         struct io_uring_sqe *entry = claim_entry(backend, request);
         if (tina__uring_is(request, TINA__URING_POLLS)) {
