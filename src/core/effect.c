@@ -153,7 +153,7 @@ static bool apply_io(tina_ctx *frame, tina_effect effect, tina__ending *ending)
     tina__operation *operation = &shard->p.operations[index];
     uint64_t fd = operation->request.token;
     tina_tag kind = operation->kind;
-    tina_status status = tina__operation_start(shard, frame->isolate, index);
+    tina_status status = tina__operation_start(frame, index);
     if (status != TINA_OK) {
         park_refused(frame, status, kind, fd);
         return true;
