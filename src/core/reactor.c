@@ -602,6 +602,8 @@ static void fetch_holders(const tina__shard *shard, uint32_t at)
 
 static void complete_collected(tina__shard *shard)
 {
+    if (shard->collected_count == 0)
+        return;
     for (uint32_t at = 0; at < FETCH_OPERATION; at++)
         fetch_operation(shard, at);
     for (uint32_t at = 0; at < FETCH_HOLDERS; at++)
