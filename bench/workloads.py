@@ -163,6 +163,13 @@ def echo(name, title, figures, connections, size=64, depth=1, **changes):
                     **fields)
 
 
+# Everyone receives into buffers of the request's size, which these two have to be told. With buffers four times as large
+# what is under way comes and goes at once: that is another program, of libtina's as well.
+STREAM_SIZE = 16384
+STREAM_SERVERS = (GO, TOKIO, ERLANG, peer("libuv", buffer=STREAM_SIZE), peer("libevent", buffer=STREAM_SIZE),
+                  Run("libtina, buffers of 64 KiB", OTHER, "tina/echo", {"size": 4 * STREAM_SIZE}),
+                  Run("libuv, buffers of 64 KiB", OTHER, "peers/libuv", {"buffer": 4 * STREAM_SIZE}))
+
 ECHOES = (
     echo("echo_1", "TCP echo, 64 bytes, 1 connection", (cost("p50_ns", "p50", floor=1.2, peer=1),), 1,
          runs=(libtina("echo"), *SPINNING_FLOORS, *SERVERS)),
@@ -171,7 +178,7 @@ ECHOES = (
     echo("echo_pipelined", "TCP echo, 64 bytes, 50 connections, 16 deep", echo_figures(floor=1.15, peer=1), 50, depth=16),
     echo("echo_stream", "TCP echo, 16 KiB, 8 connections, 4 deep",
          (cost("cpu_per_byte_ns", "server's CPU time per byte", floor=1.05, peer=1), rate("requests", is_short=False)),
-         8, size=16384, depth=4),
+         8, size=STREAM_SIZE, depth=4, runs=(libtina("echo"), *ECHO_FLOORS, *STREAM_SERVERS)),
     echo("echo_shards", "TCP echo, 64 bytes, 50 connections, two shards", (cost("cpu_ns", CPU, floor=1 / 0.95),), 50,
          runs=(libtina("echo", shards=2), Run("one shard of libtina", FLOOR, "tina/echo")), cores="all"),
     echo("echo_open", "TCP echo, 64 bytes, 50 connections, at a fixed rate",
