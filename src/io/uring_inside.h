@@ -119,7 +119,7 @@ struct tina__backend {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
     uint32_t tier;
-    tina__request_list queue;            /* not handed over yet */
+    tina__request_list queue; /* not handed over yet */
     tina__request_list reads;
     tina__request_list later;            /* receives of it that wait until completed ones have been collected */
     tina__request_list done;             /* over without the kernel */

@@ -401,5 +401,6 @@ bool tina__uring_hand_over(tina__backend *backend)
 {
     end_waiters(backend);
     wake_waiters(backend);
-    return hand_over_cancels(backend) && hand_over_list(backend, &backend->queue) && hand_over_list(backend, &backend->reads);
+    return hand_over_cancels(backend) && hand_over_list(backend, &backend->queue) &&
+           hand_over_list(backend, &backend->reads);
 }
