@@ -30,18 +30,21 @@ static inline bool tina_test_is_readable(int fd)
     return poll(&wanted, 1, 0) == 1;
 }
 
-/* Waits until there is something to step for, at most that long. */
-static inline void tina_test_loop_wait(const tina_test_loop *loop, uint64_t at_most_ns)
+/* Waits until there is something to step for: half a minute without is a wake that was lost. */
+static inline void tina_test_loop_wait(const tina_test_loop *loop)
 {
+    const uint64_t patience_ns = 30000000000u;
     uint64_t deadline_ns;
     struct pollfd wanted = {.fd = tina_pollfd(loop->system, &deadline_ns), .events = POLLIN};
     uint64_t now_ns = tina_test_now_ns();
     uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-    if (wait_ns > at_most_ns)
-        wait_ns = at_most_ns;
+    bool is_patient = wait_ns > patience_ns;
+    if (is_patient)
+        wait_ns = patience_ns;
     struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)};
     int result = ppoll(&wanted, 1, &wait, NULL);
     assert_true(result >= 0 || errno == EINTR);
+    assert_false(result == 0 && is_patient);
 }
 
 static inline tina_status tina_test_loop_step(tina_test_loop *loop)
@@ -58,7 +61,7 @@ static inline void tina_test_loop_until(tina_test_loop *loop, const tina_test_co
 {
     uint64_t give_up_ns = tina_test_now_ns() + 30000000000u;
     while (tina_test_counted(count) < at_least) {
-        tina_test_loop_wait(loop, 1000000000u);
+        tina_test_loop_wait(loop);
         assert_int_equal(tina_test_loop_step(loop), TINA_OK);
         assert_true(tina_test_now_ns() < give_up_ns);
     }
@@ -79,7 +82,7 @@ static inline void tina_test_loop_end(tina_test_loop *loop, tina_end_report *rep
     tina_stop(loop->system);
     uint64_t give_up_ns = tina_test_now_ns() + 60000000000u;
     while (tina_test_loop_step(loop) == TINA_OK) {
-        tina_test_loop_wait(loop, 1000000000u);
+        tina_test_loop_wait(loop);
         assert_true(tina_test_now_ns() < give_up_ns);
     }
     tina_test_join(loop->system, report);

@@ -214,7 +214,7 @@ static void a_tree_that_fails_is_told_by_the_step_and_joined(void **state)
         tina_test_loop loop = {.system = tina_test_start(&spec)};
         tina_status status;
         while ((status = tina_test_loop_step(&loop)) == TINA_OK)
-            tina_test_loop_wait(&loop, 1000 * MS);
+            tina_test_loop_wait(&loop);
         assert_int_equal(status, TINA_INIT_FAILED);
         assert_int_equal(tina_test_counted(&seen.inits), 3);
         while (by_hand != 0 && (status = tina_test_loop_step(&loop)) != TINA_STOPPING)
@@ -447,7 +447,7 @@ static void only_the_thread_that_stepped_first_may_step(void **state)
     assert_int_equal(tina_test_counted(&seen.status), TINA_BUSY);
     tina_stop(loop.system);
     while (tina_test_loop_step(&loop) == TINA_OK)
-        tina_test_loop_wait(&loop, 1000 * MS);
+        tina_test_loop_wait(&loop);
     assert_int_equal(status_elsewhere(loop.system), TINA_STOPPING);
     tina_test_join(loop.system, NULL);
 }
@@ -530,7 +530,7 @@ static void who_does_not_drain_is_torn_down_in_time(void **state)
     tina_test_loop_settle(&loop);
     tina_stop(loop.system);
     while (tina_test_loop_step(&loop) == TINA_OK)
-        tina_test_loop_wait(&loop, 10000 * (uint64_t)MS);
+        tina_test_loop_wait(&loop);
     tina_end_report report;
     assert_int_equal(tina_join(loop.system, &report), TINA_TIMED_OUT);
     assert_int_equal(report.undrained_count, 1);
