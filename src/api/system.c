@@ -1,7 +1,7 @@
 /* Checking a spec, running it, and looking at it from outside. */
-#include "run/crank.h"
 #include "core/route.h"
 #include "core/stats.h"
+#include "run/crank.h"
 #include "spec/check.h"
 #include "spec/copy.h"
 

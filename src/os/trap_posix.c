@@ -48,7 +48,7 @@ static _Thread_local INITIAL_EXEC _Atomic(tina__guard *) guard;
 static _Thread_local INITIAL_EXEC struct {
     sigset_t mask; /* the thread's, with SIGURG open: what it has again after each jump out of a handler */
     bool was_urgent_blocked;
-    sigset_t away; /* a host's own, while somebody visits */
+    sigset_t away;       /* a host's own, while somebody visits */
     unsigned user_count; /* who has entered, or is hosted: the stack is theirs */
     stack_t stack_before;
     void *stack; /* the mapping, its lowest page closed */

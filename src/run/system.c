@@ -68,7 +68,8 @@ static void choose_cpus(tina_system *system)
     const tina_system_spec *spec = system->spec;
     uint16_t cpus[CPUS_MAX];
     size_t count = tina__os_cpus(cpus, CPUS_MAX);
-    system->is_pinned = !spec->external && !spec->unpinned && !spec->development && count != 0 && system->shard_count <= count;
+    system->is_pinned =
+        !spec->external && !spec->unpinned && !spec->development && count != 0 && system->shard_count <= count;
     for (size_t i = 0; i < system->shard_count && system->is_pinned; i++)
         system->cpus[i] = spec->cpu_count != 0 ? spec->cpus[i % spec->cpu_count] : cpus[i];
     system->spin_ns = spec->spin_ns == TINA_NONE_NS ? 0 : spec->spin_ns == 0 ? SPIN_NS : spec->spin_ns;

@@ -29,13 +29,13 @@ typedef struct tina__shard_thread {
     tina__shard *shard;           /* set when it is ready */
     const tina__backend_api *api; /* the shard's; NULL: not open */
     tina__backend *backend;
-    tina_error error;   /* of BOOT_FAILED */
-    tina__budget lives; /* its thread's alone */
-    bool is_lost;       /* not even a wipe was possible: it does nothing any more */
-    bool is_trapped;    /* it is in the trap's care */
-    char broken[256];   /* the invariant that did not hold */
+    tina_error error;         /* of BOOT_FAILED */
+    tina__budget lives;       /* its thread's alone */
+    bool is_lost;             /* not even a wipe was possible: it does nothing any more */
+    bool is_trapped;          /* it is in the trap's care */
+    char broken[256];         /* the invariant that did not hold */
     const char *backend_name; /* that was opened last */
-    const char *note;   /* why it runs on another backend than asked for; "": no reason */
+    const char *note;         /* why it runs on another backend than asked for; "": no reason */
     bool got_huge;
     _Atomic uint32_t phase; /* tina__boot_phase; release: what stands above is written */
 } tina__shard_thread;
@@ -105,8 +105,8 @@ void tina__thread_report_tree(tina__shard_thread *thread);
  * ends the whole system. False: it is lost.
  */
 bool tina__thread_mend(tina__shard_thread *thread);
-void tina__thread_lose(tina__shard_thread *thread);   /* it does nothing any more */
-void tina__thread_close_backend(void *thread);        /* a body for the trap */
+void tina__thread_lose(tina__shard_thread *thread);          /* it does nothing any more */
+void tina__thread_close_backend(void *thread);               /* a body for the trap */
 void tina__thread_on_broken(void *thread, const char *what); /* for tina__broken_set */
 
 void tina__helper_body(void *system);

@@ -43,8 +43,8 @@ static tina_effect member_init(void *self, const void *args, size_t args_size, t
     member *me = self;
     witness *seen = tina_user(ctx);
     me->address = tina_ipv4(127, 0, 0, 1, 0);
-    if (tina_socket(ctx, TINA_IPV4, TINA_DATAGRAM, &me->fd) != TINA_OK ||
-        tina_bind(ctx, me->fd, &me->address) != TINA_OK || tina_local_address(ctx, me->fd, &me->address) != TINA_OK ||
+    if (tina_socket(ctx, TINA_IPV4, TINA_DATAGRAM, &me->fd) != TINA_OK || tina_bind(ctx, me->fd, &me->address) != TINA_OK ||
+        tina_local_address(ctx, me->fd, &me->address) != TINA_OK ||
         tina_timer_repeat(ctx, 1000000, TAG_COUNT + 10, NULL) != TINA_OK ||
         tina_io_start(ctx, &(tina_op){.kind = TINA_IO_RECVFROM, .fd = me->fd}) != TINA_OK)
         return tina_crash(1);

@@ -99,9 +99,7 @@ static tina_effect member_handle(void *self, const tina_message *message, tina_c
         break;
     case TAG_WRITE: return tina_io_send(ctx, me->fd, "x", 1);
     case TAG_STOP: tina_stop_system(ctx); break;
-    case TINA_IO_SEND:
-        tina_test_count_up(message->io.status == TINA_OK ? &seen->io : &seen->breaks);
-        return tina_receive();
+    case TINA_IO_SEND: tina_test_count_up(message->io.status == TINA_OK ? &seen->io : &seen->breaks); return tina_receive();
     default: break;
     }
     tina_test_count_up(&seen->messages);

@@ -66,7 +66,10 @@ static tina_effect victim_handle(void *self, const tina_message *message, tina_c
     switch (message->tag) {
     case TINA_TAG_SHUTDOWN: return tina_done();
     case TAG_CRASH: return tina_crash(1);
-    case TAG_BLOCK_SIGNALS: block_signals(); touch_nothing(); break;
+    case TAG_BLOCK_SIGNALS:
+        block_signals();
+        touch_nothing();
+        break;
     case TAG_FAULT: touch_nothing(); break;
     case TAG_OVERFLOW: overflow(NULL); break;
     case TAG_SPIN:
