@@ -31,7 +31,7 @@ static uint8_t backend;
 
 static UNWATCHED void touch_nothing(void)
 {
-    volatile int *nothing = NULL;
+    volatile int *volatile nothing = NULL;
     *nothing = 1;
 }
 
