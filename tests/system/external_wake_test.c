@@ -32,7 +32,7 @@ enum { TAG_WORK = TINA_TAG_USER, TAG_COUNT, TAG_PULSE };
 typedef enum moment { NEVER, BEFORE_READ, AFTER_READ, BEFORE_LOOK, AFTER_LOOK } moment;
 
 static _Thread_local moment wanted_moment; /* of the thread that steps */
-static unsigned moments_left; /* before it is the one */
+static unsigned moments_left;              /* before it is the one */
 static void (*deed)(void);
 static unsigned deed_count;
 
