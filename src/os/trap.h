@@ -110,9 +110,9 @@ void tina__trap_host_no_more(void);
 
 /*
  * From arrive to depart the calling thread, which is in nobody's care, is in the trap's,
- * with that guard, which it hosts (NULL: nobody's, for a system that wants no trap), and
- * SIGPIPE is blocked. The thread has its own signal mask again behind it, and a SIGPIPE
- * that it got meanwhile never was.
+ * with that guard, which it hosts (NULL: nobody's, for a system that wants no trap);
+ * SIGPIPE is blocked, and, with a guard, no signal that the trap takes is. The thread has
+ * its own signal mask again behind it, and a SIGPIPE that it got meanwhile never was.
  */
 void tina__trap_arrive(tina__guard *guard);
 void tina__trap_depart(void);
@@ -133,6 +133,9 @@ bool tina__trap_run(void (*body)(void *argument), void *argument, tina__fault *f
 
 /* The thread is in a body. */
 bool tina__trap_is_armed(void);
+
+/* It is, or it is in the trap's care: no other guard may arrive. */
+bool tina__trap_is_taken(void);
 
 /* Ends the innermost body of the calling thread, which is in one, with this fault. */
 _Noreturn void tina__trap_throw(const tina__fault *fault);

@@ -112,6 +112,11 @@ bool tina__trap_run(void (*body)(void *argument), void *argument, tina__fault *f
 
 bool tina__trap_is_armed(void) { return innermost_run() != NULL; }
 
+bool tina__trap_is_taken(void)
+{
+    return tina__trap_is_armed() || atomic_load_explicit(&guard, memory_order_relaxed) != NULL;
+}
+
 /* The trap is closed. */
 static _Noreturn void jump_out(const tina__fault *fault)
 {
@@ -418,18 +423,28 @@ static sigset_t pipes(void)
     return set;
 }
 
+/* False: none was in it. A fault that is blocked ends the process; programs block all signals in some of their threads. */
+static bool open_trapped(sigset_t *mask)
+{
+    bool was_any_blocked = false;
+    for (size_t i = 0; i < sizeof trapped / sizeof trapped[0]; i++) {
+        was_any_blocked |= sigismember(mask, trapped[i].number) == 1;
+        sigdelset(mask, trapped[i].number);
+    }
+    return was_any_blocked;
+}
+
 void tina__trap_arrive(tina__guard *own)
 {
-    tina__assert(atomic_load_explicit(&guard, memory_order_relaxed) == NULL);
+    tina__assert(!tina__trap_is_taken());
     tina__assert(own == NULL || care.user_count != 0);
     sigset_t blocked = pipes();
     pthread_sigmask(SIG_BLOCK, &blocked, &care.away);
     care.mask = care.away;
     sigaddset(&care.mask, SIGPIPE);
-    sigdelset(&care.mask, SIGURG);
     if (own == NULL)
         return;
-    if (sigismember(&care.away, SIGURG) == 1)
+    if (open_trapped(&care.mask))
         pthread_sigmask(SIG_SETMASK, &care.mask, NULL);
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&guard, own, memory_order_relaxed);

@@ -381,7 +381,7 @@ tina_status tina__crank_step(tina_system *system, uint64_t timeout_ns, uint32_t 
 {
     tina__crank *crank = system->crank;
     *work = 0;
-    if (tina__trap_is_armed())
+    if (tina__trap_is_taken())
         return TINA_BUSY;
     if (has_ended(system))
         return TINA_STOPPING;

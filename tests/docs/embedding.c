@@ -52,14 +52,17 @@ static tina_status run_all(tina_system **systems, size_t count)
 {
     struct pollfd wanted[8];
     size_t running = count;
+    for (size_t i = 0; i < count; i++)
+        wanted[i] = (struct pollfd){.fd = tina_pollfd(systems[i], NULL), .events = POLLIN};
     while (running != 0) {
-        for (size_t i = 0; i < count; i++)
-            wanted[i] = (struct pollfd){.fd = tina_pollfd(systems[i], NULL), .events = POLLIN};
         if (poll(wanted, (nfds_t)count, 10) < 0) /* at least a hundred times a second: no timer is later than that */
             return TINA_SYSTEM_ERROR;
-        running = count;
-        for (size_t i = 0; i < count; i++)
-            running -= tina_step(systems[i], 0, NULL) == TINA_STOPPING;
+        for (size_t i = 0; i < count; i++) {
+            if (wanted[i].fd < 0 || tina_step(systems[i], 0, NULL) == TINA_OK)
+                continue;
+            wanted[i].fd = -1; /* it has ended, and is left out */
+            running--;
+        }
     }
     return TINA_OK;
 }

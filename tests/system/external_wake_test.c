@@ -25,7 +25,7 @@
 
 enum { TYPE_DOOR, TYPE_ECHO, TYPE_CLERK, TYPE_COUNT };
 enum { NAME_CLERK = 1 };
-enum { TAG_WORK = TINA_TAG_USER, TAG_COUNT, TAG_PULSE };
+enum { TAG_WORK = TINA_TAG_USER, TAG_COUNT, TAG_PULSE, TAG_CRASH };
 
 /* ---- Moments in which something happens while a step looks for the last time ---- */
 
@@ -154,6 +154,7 @@ static tina_effect clerk_handle(void *self, const tina_message *message, tina_ct
     case TINA_IO_WRITE: return tina_io(ctx, &(tina_op){.kind = TINA_IO_SYNC, .fd = me->fd});
     case TINA_IO_SYNC: return tina_io_close(ctx, me->fd);
     case TINA_IO_CLOSE: tina_test_count_up(&seen.jobs); return tina_receive();
+    case TAG_CRASH: return tina_crash(5);
     case TAG_COUNT: tina_test_count_up(&seen.counted); return tina_receive();
     case TAG_PULSE: tina_test_count_up(&seen.pulses); return tina_receive();
     default: return tina_done();
@@ -172,7 +173,8 @@ static tina_test_loop start(void)
     tina_system_spec spec = {
         .types = types,
         .type_count = sizeof types / sizeof types[0],
-        .root = {.children = children, .child_count = 2},
+        .root = {.children = children, .child_count = 2, .restart_max = TINA_NONE},
+        .shard_restart_max = 100,
         .external = true,
         .backend = backend,
         .fd_count = 32,
@@ -263,6 +265,32 @@ static void files_wake_it(void **state)
     tina_test_loop_end(&loop, NULL);
 }
 
+/* All that the shard holds ends at once and begins anew: other sockets, the same descriptor to wait on. */
+static void a_shard_that_begins_anew_is_waited_for_as_before(void **state)
+{
+    (void)state;
+    tina_test_loop loop = start();
+    int fd = tina_pollfd(loop.system, NULL);
+    for (unsigned round = 1; round <= 3; round++) {
+        int peer = dial();
+        tina_test_loop_until(&loop, &seen.accepted, 2 * round - 1);
+        atomic_store(&seen.port, 0);
+        assert_int_equal(tina_post(loop.system, tina_named(0, NAME_CLERK), TAG_CRASH, NULL, 0), TINA_OK);
+        tina_test_loop_until(&loop, &seen.port, 1);
+        assert_int_equal(tina_test_stats(loop.system, 0).shard_restarts, round);
+        close(peer);
+        peer = dial();
+        tina_test_loop_until(&loop, &seen.accepted, 2 * round);
+        assert_int_equal(send(peer, "hello", 5, 0), 5);
+        tina_test_loop_until(&loop, &seen.echoed, round);
+        expect_echo(peer, "hello");
+        close(peer);
+        tina_test_loop_settle(&loop);
+        assert_int_equal(tina_pollfd(loop.system, NULL), fd);
+    }
+    tina_test_loop_end(&loop, NULL);
+}
+
 /* ---- The worst moments ---- */
 
 static tina_system *target;
@@ -347,6 +375,7 @@ int main(void)
         cmocka_unit_test(echoes_take_a_step_or_two_each),
         cmocka_unit_test(what_nobody_wants_to_receive_does_not_keep_the_loop_busy),
         cmocka_unit_test(files_wake_it),
+        cmocka_unit_test(a_shard_that_begins_anew_is_waited_for_as_before),
         cmocka_unit_test(nothing_is_lost_at_any_moment_of_coming_to_rest),
         cmocka_unit_test(a_step_allocates_nothing),
     };

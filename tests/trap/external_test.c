@@ -260,7 +260,7 @@ static int change_the_mask_between_steps(void)
 {
     tina_system *system = start();
     CHECK(system != NULL && turn(system));
-    static const int numbers[] = {SIGTERM, SIGUSR1, SIGURG, SIGPIPE};
+    static const int numbers[] = {SIGTERM, SIGUSR1, SIGURG, SIGPIPE, SIGSEGV, SIGABRT};
     for (size_t i = 0; i < LENGTH(numbers); i++) {
         sigset_t set;
         sigemptyset(&set);
@@ -284,6 +284,46 @@ static void the_signal_mask_is_the_programs_after_each_step(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
+
+/* ---- Children ---- */
+
+static int live_on_as_a_child(void)
+{
+    tina_system *own = start();
+    CHECK(own != NULL && turn(own));
+    CHECK(tell(own, NAME_VICTIM, TAG_FAULT) && tell(own, NAME_VICTIM, TAG_COUNT));
+    CHECK(tina_test_counted(&seen.messages) == 1);
+    return end(own);
+}
+
+static int fork_between_steps(void)
+{
+    tina_system *system = start();
+    CHECK(system != NULL && turn(system));
+    for (unsigned round = 0; round < 3; round++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            _exit(live_on_as_a_child());
+        int status;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        uint64_t messages = tina_test_counted(&seen.messages);
+        CHECK(tell(system, NAME_VICTIM, TAG_FAULT) && tell(system, NAME_VICTIM, TAG_COUNT));
+        CHECK(tina_test_counted(&seen.messages) == messages + 1);
+    }
+    return end(system);
+}
+
+static void a_child_has_systems_of_its_own_and_leaves_its_parents_alone(void **state)
+{
+    (void)state;
+    int status = tina_test_reap(start_child(fork_between_steps));
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- The alternate stack ---- */
 
 static char first_stack[1 << 17], second_stack[1 << 17];
 
@@ -324,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_fault_between_steps_is_the_programs),
         cmocka_unit_test(the_programs_own_handler_gets_the_programs_own_faults),
         cmocka_unit_test(the_signal_mask_is_the_programs_after_each_step),
+        cmocka_unit_test(a_child_has_systems_of_its_own_and_leaves_its_parents_alone),
         cmocka_unit_test(the_alternate_stack_is_put_back_unless_somebody_changed_it),
     };
     uint8_t backends[2];
