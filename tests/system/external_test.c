@@ -260,6 +260,25 @@ static void what_a_spec_may_not_ask_for_is_said_at_once(void **state)
     assert_int_equal(tina_spec_memory(&spec), one);
 }
 
+static void a_simulation_runs_it_as_any_other_shard(void **state)
+{
+    (void)state;
+    tina_sim_report reports[3];
+    for (size_t i = 0; i < 3; i++) {
+        witness seen = {.periods_ns = 1 * MS};
+        tina_system_spec spec = make_spec(&seen);
+        spec.backend = TINA_BACKEND_AUTO;
+        spec.external = i != 0;
+        spec.shard_count = i != 2; /* 1, or what is one where it is external */
+        const tina_sim_config config = {.seed = 7, .ticks_max = 2000, .faults.handler_crash = {1, 100}};
+        tina_error error;
+        assert_int_equal(tina_simulate(&spec, &config, &reports[i], &error), TINA_OK);
+        assert_true(tina_test_counted(&seen.timers) > 0);
+    }
+    assert_true(reports[0].trace_hash == reports[1].trace_hash);
+    assert_true(reports[0].trace_hash == reports[2].trace_hash);
+}
+
 /* ---- Being woken ---- */
 
 static void a_burst_of_posts_wakes_once(void **state)
@@ -590,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_tree_that_fails_is_told_by_the_step_and_joined),
         cmocka_unit_test(boot_runs_it_on_the_calling_thread),
         cmocka_unit_test(what_a_spec_may_not_ask_for_is_said_at_once),
+        cmocka_unit_test(a_simulation_runs_it_as_any_other_shard),
         cmocka_unit_test(a_burst_of_posts_wakes_once),
         cmocka_unit_test(what_is_left_keeps_the_descriptor_readable),
         cmocka_unit_test(stop_and_revive_make_it_readable),
