@@ -80,6 +80,8 @@ typedef struct tina_test_holdings {
 } tina_test_holdings;
 
 void tina_test_hold(tina_test_holdings *now);
+/* Of all signals, and the calling thread's alternate stack. */
+bool tina_test_has_same_handlers(const tina_test_holdings *now, const tina_test_holdings *before);
 /* Nothing is left of what was made since. Threads that are on their way out are waited for. */
 void tina_test_assert_same_holdings(const tina_test_holdings *before);
 
