@@ -10,8 +10,8 @@ from _echo import PATIENCE, Program, at_once, check, dial, soak_count
 class Embedding(Program):
     """One of the two, on any port. Its standard input is ours."""
 
-    def __init__(self, name, backend):
-        super().__init__(name, "--backend", backend, stdin=subprocess.PIPE)
+    def __init__(self, name, backend, preexec=None):
+        super().__init__(name, "--backend", backend, stdin=subprocess.PIPE, preexec=preexec)
         self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
 
     def __exit__(self, kind, value, trace):
