@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TURNS_MAX       8 /* in one step, before the program has its turn */
-#define INIT_TIMEOUT_NS 30000000000u
+#define TURNS_MAX 8 /* in one step, before the program has its turn */
 
 static tina__shard_thread *thread_of(const tina_system *system) { return &system->threads[0]; }
 
@@ -133,8 +132,7 @@ static tina_status begin(tina_system *system)
     tina__shard_attach(thread->shard, thread->api, thread->backend);
     open_gate(system);
     uint64_t now_ns = tina__os_now_ns();
-    uint64_t timeout_ns = system->spec->init_timeout_ns;
-    crank->boot_deadline_ns = tina__add_saturating(now_ns, timeout_ns == 0 ? INIT_TIMEOUT_NS : timeout_ns);
+    crank->boot_deadline_ns = tina__add_saturating(now_ns, tina__system_init_timeout_ns(system->spec));
     crank->is_begun = true;
     tina__shard_boot(thread->shard, now_ns);
     return TINA_OK;
@@ -145,9 +143,9 @@ static tina_status look_at_tree(tina_system *system, uint64_t now_ns)
 {
     tina__crank *crank = system->crank;
     tina__shard_thread *thread = thread_of(system);
-    if (crank->is_settled || thread->is_lost)
+    if (crank->is_settled)
         return TINA_OK;
-    if (tina__thread_is_booting(thread->shard)) {
+    if (thread->is_lost || tina__thread_is_booting(thread->shard)) {
         if (now_ns < crank->boot_deadline_ns)
             return TINA_OK;
         tina__error_set(&thread->error, TINA_TIMED_OUT, 0, "init_timeout_ns", "the tree was not up within init_timeout_ns");

@@ -30,6 +30,11 @@ size_t tina__system_shard_count(const tina_system_spec *spec)
     return tina__spec_shard_count(spec, quota != 0 && quota < cores ? quota : cores);
 }
 
+uint64_t tina__system_init_timeout_ns(const tina_system_spec *spec)
+{
+    return spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : spec->init_timeout_ns;
+}
+
 size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count)
 {
     size_t total = 0;
@@ -381,11 +386,11 @@ static void report_shard(tina_system *system, size_t index)
 {
     const tina__plan *plan = &system->plans[index];
     const tina__shard_thread *thread = &system->threads[index];
-    const char *unpinned = system->crank != NULL ? "on the program's own thread" : "not pinned";
     char where[32];
-    snprintf(where, sizeof where, "%s", unpinned);
     if (system->is_pinned)
         snprintf(where, sizeof where, "on core %u", system->cpus[index]);
+    else
+        snprintf(where, sizeof where, "%s", system->crank != NULL ? "on the program's own thread" : "not pinned");
     const char *backend = thread->backend_name;
     tina__system_log(system, TINA_LOG_INFO, "shard %zu: %s, %s, %.1f MiB%s", index, backend, where,
                      (double)tina__plan_memory(plan) / (1 << 20),
@@ -468,7 +473,7 @@ static void undo(tina_system *system, bool is_gate_open)
 
 static tina_status come_up(tina_system *system, bool report, tina_error *error)
 {
-    uint64_t timeout_ns = system->spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : system->spec->init_timeout_ns;
+    uint64_t timeout_ns = tina__system_init_timeout_ns(system->spec);
     uint64_t deadline_ns = tina__add_saturating(tina__os_now_ns(), timeout_ns);
     bool is_gate_open = false;
     tina_status status = start_threads(system, error);

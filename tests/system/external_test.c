@@ -554,6 +554,48 @@ static void who_does_not_drain_is_torn_down_in_time(void **state)
     assert_int_equal(report.stuck_shards, 0);
 }
 
+static void a_system_that_nobody_steps_any_more_counts_as_stuck(void **state)
+{
+    (void)state;
+    static tina_test_loop loop; /* its memory is left to whoever steps again */
+    static witness seen;
+    static tina_test_count lines;
+    seen = (witness){0};
+    tina_system_spec spec = make_spec(&seen);
+    spec.shutdown_timeout_ns = 1;
+    spec.log_sink = count_words;
+    spec.log_user = &lines;
+    loop = (tina_test_loop){.system = tina_test_start(&spec)};
+    tina_test_loop_settle(&loop);
+    stranger other = {.system = loop.system};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, join_elsewhere, &other), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0); /* stops it, and gives up when it was stopped for long */
+    assert_int_equal(other.status, TINA_TIMED_OUT);
+    while (tina_test_loop_step(&loop) == TINA_OK) { /* it comes to its end nevertheless, on its own thread */
+    }
+    assert_int_equal(tina_test_loop_step(&loop), TINA_STOPPING);
+}
+
+static void a_tree_that_takes_too_long_is_given_up(void **state)
+{
+    (void)state;
+    witness seen = {0};
+    tina_system_spec spec = make_spec(&seen);
+    spec.types = failing;
+    spec.root.restart_max = 1000;
+    spec.root.backoff_ns = 1000 * (uint64_t)MS;
+    spec.init_timeout_ns = 30 * MS;
+    tina_test_loop loop = {.system = tina_test_start(&spec)};
+    uint64_t before_ns = tina_test_now_ns();
+    tina_status status;
+    while ((status = tina_test_loop_step(&loop)) == TINA_OK)
+        tina_test_loop_wait(&loop);
+    assert_int_equal(status, TINA_TIMED_OUT);
+    assert_true(tina_test_now_ns() - before_ns >= 30 * MS);
+    tina_test_join(loop.system, NULL);
+}
+
 /* ---- A broken pipe ---- */
 
 static void a_pipe_that_nobody_reads_does_not_end_the_program(void **state)
@@ -622,6 +664,8 @@ int main(void)
         cmocka_unit_test(join_steps_on_the_thread_that_steps),
         cmocka_unit_test(join_on_another_thread_waits_for_the_steps),
         cmocka_unit_test(who_does_not_drain_is_torn_down_in_time),
+        cmocka_unit_test(a_system_that_nobody_steps_any_more_counts_as_stuck),
+        cmocka_unit_test(a_tree_that_takes_too_long_is_given_up),
         cmocka_unit_test(a_pipe_that_nobody_reads_does_not_end_the_program),
         cmocka_unit_test(eight_on_one_thread_leave_it_as_it_was),
     };
