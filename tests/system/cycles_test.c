@@ -185,6 +185,7 @@ static void eight_at_once_leave_the_process_as_it_was(void **state)
             end(&all[(i * 3 + round) % SYSTEMS], i);
     }
     tina_test_assert_same_holdings(&before);
+    print_message("soak: eight at once, %u times\n", rounds);
 }
 
 int main(void)
