@@ -175,6 +175,10 @@ typedef struct tina_system_spec {
     void *log_user;
     /* The library's own invariant is broken: the last call before abort(). */
     void (*on_broken)(void *log_user, const char *what);
+
+    /* One shard (shard_count 1 or 0), which the program turns itself, on a thread of its own: see tina_step. cpus,
+     * stack_size and spin_ns mean nothing then. A simulation turns it as always. */
+    bool external;
 } tina_system_spec;
 
 TINA_END_DECLS

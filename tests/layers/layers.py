@@ -27,7 +27,7 @@ LAYERS = {
     "src/sim": (("base", "mem", "os", "io", "core", "spec", "sim"), PURE | {"stdio.h", "stdlib.h"}),
     "src/api": (("base", "mem", "os", "io", "core", "spec", "run", "sim", "api"), PURE | {"stdio.h", "stdlib.h"}),
     "src/swarm": (("base", "swarm"), ANY),  # a program's own use of the library: the public headers alone
-    "examples": (("common.h", "http_answer.h", "http_request.h", "sim_tripwire.h"), ANY),
+    "examples": (("common.h", "http_answer.h", "http_request.h", "sim_tripwire.h", "tally.h"), ANY),
 }
 
 # Where a conditional may ask for the platform.
