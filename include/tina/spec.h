@@ -175,6 +175,13 @@ typedef struct tina_system_spec {
     void *log_user;
     /* The library's own invariant is broken: the last call before abort(). */
     void (*on_broken)(void *log_user, const char *what);
+
+    /*
+     * The statistics page: a file that boot creates, and the helper thread keeps up to date for readers such as tinatop;
+     * it costs the shards nothing. At most 255 bytes. A file that is there is replaced if it is a statistics page that no
+     * running process writes, and refused otherwise. It is removed at the end. NULL: none.
+     */
+    const char *stats_path;
 } tina_system_spec;
 
 TINA_END_DECLS

@@ -52,11 +52,44 @@ typedef struct tina_stats {
     uint64_t log_dropped;   /* lines for which there was no room, or no reader */
     uint64_t trace_dropped; /* events that the flight recorder no longer holds */
     uint64_t dumps_skipped; /* faults whose events were not dumped, since there had been a dump just before */
-    uint32_t isolates;      /* alive */
+    uint64_t arena_full, group_full, init_failed; /* spawns that came to nothing, by why */
+    uint64_t calls_timed_out;                     /* that had no answer in time */
+    uint64_t inbox_full;                          /* posts refused, since the inbox was full */
+    uint32_t isolates;                            /* alive */
     tina_usage messages, timers, watches, ops, buffers, fds, transfers;
     uint8_t state;   /* tina_shard_state */
     uint8_t backend; /* tina_backend: the one that boot chose */
 } tina_stats;
+
+#define TINA_HISTOGRAM_BUCKETS 32
+
+/*
+ * How often something took how long. Bucket i counts what took from 2^i ns to less
+ * than 2^(i+1); the first also what took less, the last also all that took more.
+ */
+typedef struct tina_histogram {
+    uint64_t count, sum_ns;
+    uint64_t buckets[TINA_HISTOGRAM_BUCKETS];
+} tina_histogram;
+
+/*
+ * One type's counters on one shard. The counters are whole; the two histograms are
+ * samples: one of sample_every turns of the type is measured, and one message that
+ * comes after it. A turn is what a type handles before the next type's.
+ * In a simulation a handler takes no time, and waits are those of its clock.
+ */
+typedef struct tina_type_stats {
+    char name[64];
+    uint32_t isolates, slots, peak;          /* alive; at most; the most there were */
+    uint32_t sample_every;                   /* on average; 0: nothing is measured */
+    uint64_t dispatches;                     /* handler calls */
+    uint64_t mailbox_full;                   /* messages refused: told to a sender here, or on arrival from elsewhere */
+    uint64_t arena_full;                     /* spawns refused: every slot was taken */
+    uint64_t spawns, exits, crashes, faults; /* crashes: what its code asked for; faults: what its code ran into */
+    uint64_t restarts;
+    tina_histogram handler_ns; /* from a handler's call to its return; not of those that faulted */
+    tina_histogram wait_ns;    /* of users' messages, from the mailbox of this shard to the handler's call */
+} tina_type_stats;
 
 typedef struct tina_end_report {
     tina_stats total;         /* over all shards, at the end: every pool's used is 0 */
@@ -81,6 +114,10 @@ TINA_API TINA_MUST_USE tina_status tina_join_sized(tina_system *system, tina_end
 TINA_API TINA_MUST_USE tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats,
                                                           size_t stats_size);
 TINA_API TINA_MUST_USE tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats, size_t stats_size);
+TINA_API TINA_MUST_USE tina_status tina_shard_type_stats_sized(const tina_system *system, uint8_t shard, uint8_t type,
+                                                               tina_type_stats *stats, size_t stats_size);
+TINA_API TINA_MUST_USE tina_status tina_type_stats_of_sized(tina_ctx *ctx, uint8_t shard, uint8_t type,
+                                                            tina_type_stats *stats, size_t stats_size);
 
 /*
  * Is the spec right in itself? What the machine can give is not asked.
@@ -189,6 +226,27 @@ TINA_MUST_USE static inline tina_status tina_shard_stats(const tina_system *syst
 TINA_MUST_USE static inline tina_status tina_stats_of(tina_ctx *ctx, uint8_t shard, tina_stats *stats)
 {
     return tina_stats_of_sized(ctx, shard, stats, sizeof *stats);
+}
+
+/*
+ * One type's counters on one shard, as at the end of that type's last turn. Types
+ * count from 0, as in the spec. TINA_OK; TINA_INVALID: no such shard or type, or
+ * stats is NULL. Any thread, until tina_join.
+ */
+TINA_MUST_USE static inline tina_status tina_shard_type_stats(const tina_system *system, uint8_t shard, uint8_t type,
+                                                              tina_type_stats *stats)
+{
+    return tina_shard_type_stats_sized(system, shard, type, stats, sizeof *stats);
+}
+
+/*
+ * The same for a handler or an init. TINA_OK; TINA_INVALID: no such shard or type,
+ * or stats is NULL. On its shard's thread, with the ctx of that very call.
+ */
+TINA_MUST_USE static inline tina_status tina_type_stats_of(tina_ctx *ctx, uint8_t shard, uint8_t type,
+                                                           tina_type_stats *stats)
+{
+    return tina_type_stats_of_sized(ctx, shard, type, stats, sizeof *stats);
 }
 
 TINA_END_DECLS

@@ -42,6 +42,16 @@ tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats,
     return TINA_OK;
 }
 
+tina_status tina_type_stats_of_sized(tina_ctx *ctx, uint8_t shard, uint8_t type, tina_type_stats *stats, size_t stats_size)
+{
+    if (shard >= ctx->shard->shared->shard_count || type >= ctx->shard->p.type_count || stats == NULL)
+        return TINA_INVALID;
+    tina_type_stats whole;
+    tina__shard_read_type_stats(ctx->shard->p.peers[shard].shard, type, &whole);
+    memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}
+
 void tina_stop_system(tina_ctx *ctx)
 {
     tina__change_begin(ctx->shard);

@@ -165,3 +165,14 @@ tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tin
     __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }
+
+tina_status tina_shard_type_stats_sized(const tina_system *system, uint8_t shard, uint8_t type, tina_type_stats *stats,
+                                        size_t stats_size)
+{
+    if (shard >= system->shard_count || type >= system->spec->type_count || stats == NULL)
+        return TINA_INVALID;
+    tina_type_stats whole;
+    tina__shard_read_type_stats(system->threads[shard].shard, type, &whole);
+    __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}

@@ -377,5 +377,6 @@ void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 
 /* The counters, with what is derived from the pools. Any thread may copy them at any time, also while the shard begins anew. */
 void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats);
+void tina__shard_read_type_stats(const tina__shard *shard, uint8_t type, tina_type_stats *stats);
 
 #endif

@@ -78,3 +78,17 @@ void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *
     stats->state = atomic_load_explicit(&public->state, memory_order_relaxed);
     stats->backend = __atomic_load_n(&shard->stats.backend, __ATOMIC_RELAXED);
 }
+
+/* name has been checked: it fits. */
+static void copy_name(char *to, size_t size, const char *name)
+{
+    for (size_t i = 0; i + 1 < size && name[i] != 0; i++)
+        to[i] = name[i];
+}
+
+void tina__shard_read_type_stats(const tina__shard *shard, uint8_t type, tina_type_stats *stats)
+{
+    const tina__type *of = &shard->p.types[type];
+    *stats = (tina_type_stats){.slots = of->pool.limit};
+    copy_name(stats->name, sizeof stats->name, of->name);
+}
