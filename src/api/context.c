@@ -47,7 +47,7 @@ tina_status tina_type_stats_of_sized(tina_ctx *ctx, uint8_t shard, uint8_t type,
     if (shard >= ctx->shard->shared->shard_count || type >= ctx->shard->p.type_count || stats == NULL)
         return TINA_INVALID;
     tina_type_stats whole;
-    tina__shard_read_type_stats(ctx->shard->p.peers[shard].shard, type, &whole);
+    tina__type_read_stats(&ctx->shard->shared->shards[shard].types[type], &whole);
     memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }
@@ -69,6 +69,8 @@ tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle
     tina__touch_result(child, sizeof *child);
     tina__change_begin(ctx->shard);
     tina_status status = tina__supervise_spawn(ctx, spawn, child);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
     tina__change_end(ctx->shard);
     return status;
 }

@@ -98,6 +98,7 @@ bool tina__fault_note(tina__shard *shard, const tina_ctx *frame, const tina__fau
     describe(shard, fault, text, sizeof text);
     tina__log(shard, frame->isolate, TINA_LOG_ERROR, "faulted: %s", text);
     tina__count(shard, faults);
+    tina__count_type(frame->type, faults);
     if (fault->kind == TINA__FAULT_KILLED)
         tina__count(shard, watchdog_kills);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_FAULT, frame->self, fault->kind, (uint16_t)fault->signal,

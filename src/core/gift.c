@@ -31,7 +31,7 @@ static tina__gift read_gift(const tina_message *message)
 /* What its receiver reads: whom it is connected to is looked up when he does. */
 static void write_mail(const tina__shard *shard, tina_message *mail, tina_handle source, tina_handle to, uint32_t entry)
 {
-    tina__route_fill(mail, source, to, TINA_TAG_FD, NULL, 0, TINA__MESSAGE_COUNTED, 0);
+    tina__route_fill(mail, source, to, TINA_TAG_FD, NULL, 0, TINA__MESSAGE_COUNTED | TINA__MESSAGE_FD, 0);
     mail->size = sizeof mail->io;
     mail->io = (tina_io_result){.fd = tina__descriptor_handle(shard, entry), .status = TINA_OK};
 }

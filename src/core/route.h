@@ -63,7 +63,7 @@ static inline bool tina__route_deliver(tina__shard *shard, tina_handle to, uint3
     if (tina__unlikely(slot >= type->pool.limit))
         return false;
     tina__isolate *receiver = &type->isolates[slot];
-    if (tina__unlikely(!tina__isolate_is(receiver, to) || receiver->inbox_count >= type->mailbox_capacity))
+    if (tina__unlikely(!tina__isolate_is(receiver, to) || !tina__mailbox_has_room(type, receiver)))
         return false;
     tina__pool_take_at_hand(&shard->messages);
     receiver->inbox_count++;

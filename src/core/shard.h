@@ -42,7 +42,9 @@ typedef struct tina__shard_public {
         life; /* grows whenever all that the shard held ended at once, see core/peer.h; written by the shard alone */
     _Atomic uint8_t state; /* tina_shard_state; written by the shard alone */
     char line[TINA__CACHE_LINE - sizeof(uint32_t) - 1];
-    tina__guard guard; /* of the shard's thread */
+    const tina__type_record *types; /* what is counted of its types, which any thread may read. Set before it runs */
+    _Atomic uint64_t posts_refused; /* since its inbox was full. Any thread */
+    tina__guard guard;              /* of the shard's thread */
 } tina__shard_public;
 
 typedef enum tina__stop {
@@ -61,6 +63,7 @@ typedef struct tina__shared {
     tina__doorbell *helper_bell;   /* the log has news */
     bool has_log;                  /* somebody reads it */
     const tina__probe *probe;      /* NULL: none */
+    uint64_t (*clock_ns)(void);    /* for what is measured within a tick; NULL: no time passes there */
     uint8_t on_abort;              /* tina_suspect, never the default */
     uint8_t on_foreign_fault;      /* tina_suspect, never the default */
     _Atomic uint32_t revive;       /* how often quarantined shards were asked back. Any thread */
@@ -188,6 +191,7 @@ typedef enum tina__wipe {
 typedef struct tina__shard_parts {
     uint32_t type_count;
     tina__type *types;
+    tina__type_record *type_records;
     uint32_t slot_count; /* over all types */
     tina__isolate *isolates;
     uint32_t message_count;
@@ -262,6 +266,9 @@ typedef struct tina__shard {
     tina__type *turn;                         /* the type that has its turn, or NULL */
     uint32_t turn_begin;                      /* handled, when it began */
     bool has_exhausted;
+    uint64_t turned[TINA__DOORBELL_WORDS]; /* types that have had a turn in this tick */
+    uint32_t measure_ticks_left;           /* until one is measured, see core/measure.h */
+    tina__prng measure_chances;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
     uint32_t stage_used, scratch_used;   /* kept and put back as a pair around each init */
     uint32_t depth;                      /* frames in use; the handler's is the first */
@@ -377,6 +384,7 @@ void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 
 /* The counters, with what is derived from the pools. Any thread may copy them at any time, also while the shard begins anew. */
 void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats);
-void tina__shard_read_type_stats(const tina__shard *shard, uint8_t type, tina_type_stats *stats);
+/* The same for one of its types. */
+void tina__type_read_stats(const tina__type_record *record, tina_type_stats *stats);
 
 #endif

@@ -9,6 +9,14 @@
     __atomic_store_n(&(shard)->stats.field, (shard)->stats.field + (amount), __ATOMIC_RELAXED)
 #define tina__count(shard, field) tina__count_by(shard, field, 1)
 
+/* The same for a type's. */
+#ifndef TINA__WITHOUT_MEASURES
+#define tina__count_type(type, field)                                                                                       \
+    __atomic_store_n(&(type)->record->stats.field, (type)->record->stats.field + 1, __ATOMIC_RELAXED)
+#else
+#define tina__count_type(type, field) ((void)(type))
+#endif
+
 /* Brings the pools' usage up to date for readers. */
 void tina__stats_publish(tina__shard *shard);
 

@@ -185,6 +185,7 @@ static void fill_shared(tina_system *system)
 {
     const tina_system_spec *spec = system->spec;
     tina__build_shared(spec, system->publics, system->shard_count, &system->shared);
+    system->shared.clock_ns = tina__os_now_ns;
     system->shared.helper_bell = &system->helper_bell;
     system->log_sink = spec->log_sink;
 }
