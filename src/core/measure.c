@@ -2,7 +2,8 @@
 
 #include "core/stats.h"
 
-#define CHOICE_MAX 256            /* the chosen message is one of so many at most: until it comes, all take the long way */
+#define CHOICE_MIN 16  /* the chosen message is one of so many at least: what comes regularly is not always the first */
+#define CHOICE_MAX 256 /* at most: until it comes, all take the long way */
 #define GIVE_UP_NS 10000000000ull /* a message that waits longer counts with what it has waited, and another is chosen */
 
 /* The seed of the chances, which are apart from the users': the same in each run. */
@@ -84,7 +85,8 @@ static void choose(tina__shard *shard, tina__type *type, uint32_t handled)
         tina__measure_handled(shard, type, wait->index);
     if (wait->index != TINA__NONE || tina__measure_is_closed(type))
         return;
-    wait->skip = (uint32_t)tina__prng_below(&shard->measure_chances, tina__min_u32(handled, CHOICE_MAX));
+    uint32_t among = tina__max_u32(CHOICE_MIN, tina__min_u32(handled, CHOICE_MAX));
+    wait->skip = (uint32_t)tina__prng_below(&shard->measure_chances, among);
     type->mailbox_room = 0;
 }
 

@@ -4,7 +4,7 @@
  *
  * One tick in EVERY is measured whole: of each handler that runs in it the time is
  * taken. Behind it, of each type that ran, one message is chosen, at random among
- * as many as the type has just handled; the time from its mailbox to its handler is
+ * about as many as the type has just handled; the time from its mailbox to its handler is
  * taken. So every dispatch and every message has the same chance, whoever it is for,
  * and outside a measured tick nothing is paid but a count for each tick.
  *
