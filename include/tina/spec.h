@@ -177,9 +177,9 @@ typedef struct tina_system_spec {
     void (*on_broken)(void *log_user, const char *what);
 
     /*
-     * The statistics page: a file that boot creates, and the helper thread keeps up to date for readers such as tinatop;
-     * it costs the shards nothing. At most 255 bytes. A file that is there is replaced if it is a statistics page that no
-     * running process writes, and refused otherwise. It is removed at the end. NULL: none.
+     * The statistics page: a file that boot makes, and that the helper thread writes four times a second for readers such
+     * as tinatop; the shards don't know of it. 1 to 255 bytes; best in memory, such as below /run. What is there already is
+     * taken over if it is the page of a system that has ended, and refused otherwise. Removed at the end. NULL: none.
      */
     const char *stats_path;
 } tina_system_spec;

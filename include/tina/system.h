@@ -74,9 +74,9 @@ typedef struct tina_histogram {
 
 /*
  * One type's counters on one shard. The counters are whole; the two histograms are
- * samples: one of sample_every turns of the type is measured, and one message that
- * comes after it. A turn is what a type handles before the next type's.
- * In a simulation a handler takes no time, and waits are those of its clock.
+ * samples: of one tick in sample_every, all handler calls, and behind it the wait of
+ * one message, chosen by chance. In a simulation a handler takes no time, and waits
+ * are those of its clock.
  */
 typedef struct tina_type_stats {
     char name[64];
@@ -160,8 +160,9 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
  * TINA_OK; TINA_INVALID: the spec; TINA_POOL_EXHAUSTED: memory, threads or
  * descriptors of the machine, or the 65th system at once that signals may stop;
  * TINA_UNSUPPORTED: the named backend; TINA_INIT_FAILED: a static child's init,
- * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping
- * or a thread; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any
+ * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping,
+ * a thread or the statistics page; TINA_NOT_FOUND, TINA_DISK_FULL: where that is to
+ * lie; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any
  * thread that belongs to no system.
  */
 TINA_MUST_USE static inline tina_status tina_start(const tina_system_spec *spec, tina_system **system, tina_error *error)
@@ -229,8 +230,9 @@ TINA_MUST_USE static inline tina_status tina_stats_of(tina_ctx *ctx, uint8_t sha
 }
 
 /*
- * One type's counters on one shard, as at the end of that type's last turn. Types
- * count from 0, as in the spec. TINA_OK; TINA_INVALID: no such shard or type, or
+ * One type's counters on one shard. Types count from 0, as in the spec. While the
+ * shard is busy, dispatches may be some ticks behind, at most 95; those of a tick in
+ * which it began anew are not in it. TINA_OK; TINA_INVALID: no such shard or type, or
  * stats is NULL. Any thread, until tina_join.
  */
 TINA_MUST_USE static inline tina_status tina_shard_type_stats(const tina_system *system, uint8_t shard, uint8_t type,

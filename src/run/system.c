@@ -3,6 +3,7 @@
 #include "core/gift.h"
 #include "core/inbound.h"
 #include "core/stats.h"
+#include "run/stats_page.h"
 #include "run/watchdog.h"
 #include "spec/copy.h"
 #include "spec/mapping.h"
@@ -125,6 +126,7 @@ static void destroy(tina_system *system)
     for (size_t i = 0; i < system->shard_count && system->threads != NULL; i++)
         free(system->threads[i].lives.entries);
     tina__watchdog_close(system);
+    tina__stats_page_close(system);
     tina__spec_free(system->spec);
     free(system->foreign);
     free(system->publics);
@@ -235,7 +237,8 @@ static tina_status prepare(tina_system *system, tina_error *error)
         tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "", "no memory for the system's own tables");
         return TINA_POOL_EXHAUSTED;
     }
-    return set_trap(system, error);
+    status = set_trap(system, error);
+    return status == TINA_OK ? tina__stats_page_open(system, error) : status;
 }
 
 /* ---- Its threads --------------------------------------------------------------------------------- */
@@ -345,6 +348,7 @@ static void end_helper(tina_system *system)
     if (tina__doorbell_ring(&system->helper_bell, TINA__DOORBELL_CONTROL))
         tina__os_event_signal(system->helper_bell.wake_fd);
     tina__os_thread_join(&system->helper);
+    tina__stats_page_close(system); /* its writer has ended, whoever has not */
 }
 
 /* Joins the threads, which are about to return, and frees everything. The helper first: it asks the others. */

@@ -54,6 +54,7 @@ struct tina_system {
     tina__code *foreign; /* the code of other libraries */
     size_t foreign_count;
     struct tina__watchdog *watchdog; /* NULL: none */
+    struct tina__stats_page *page;   /* NULL: none */
 
     _Atomic uint32_t posting; /* threads that are in tina_post */
 
