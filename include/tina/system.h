@@ -41,7 +41,10 @@ typedef struct tina_usage {
  * Timers, completions, notices and failed calls are the runtime's and not in it.
  */
 typedef struct tina_stats {
-    uint64_t ticks, dispatches, idle_ns, sleeps, wakes; /* wakes: of other shards, by this one */
+    uint64_t ticks, dispatches;
+    uint64_t
+        idle_ns; /* with nothing to do: asleep, or looking whether there is something; the rest of its time it was busy */
+    uint64_t sleeps, wakes; /* wakes: of other shards, by this one */
     uint64_t sent_local, sent_remote, received_remote, posted, calls, replies, timers_fired, timer_overruns;
     uint64_t mailbox_full, channel_full, pool_exhausted, stale_handle, shard_down; /* told to the sender */
     uint64_t arrived_full, arrived_stale, arrived_exhausted;                       /* refused on arrival at this shard */

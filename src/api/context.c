@@ -37,7 +37,9 @@ tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats,
     tina_stats whole;
     if (shard == ctx->shard->id)
         tina__stats_publish(ctx->shard);
-    tina__shard_read_stats(ctx->shard->p.peers[shard].shard, &ctx->shard->shared->shards[shard], &whole);
+    const tina__shared *shared = ctx->shard->shared;
+    uint64_t now_ns = shared->clock_ns != NULL ? shared->clock_ns() : 0;
+    tina__shard_read_stats(ctx->shard->p.peers[shard].shard, &shared->shards[shard], now_ns, &whole);
     memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }

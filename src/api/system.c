@@ -167,7 +167,7 @@ tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tin
     if (shard >= system->shard_count || stats == NULL)
         return TINA_INVALID;
     tina_stats whole;
-    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], &whole);
+    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], tina__os_now_ns(), &whole);
     __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }

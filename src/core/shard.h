@@ -43,6 +43,8 @@ typedef struct tina__shard_public {
     _Atomic uint8_t state; /* tina_shard_state; written by the shard alone */
     char line[TINA__CACHE_LINE - sizeof(uint32_t) - 1];
     const tina__type_record *types; /* what is counted of its types, which any thread may read. Set before it runs */
+    _Atomic uint64_t idle;          /* see core/stats.h; written by the shard alone */
+    _Atomic uint64_t idle_told;     /* the most of it that was ever told. Any thread */
     _Atomic uint64_t posts_refused; /* since its inbox was full. Any thread */
     tina__guard guard;              /* of the shard's thread */
 } tina__shard_public;
@@ -382,8 +384,8 @@ void tina__shard_ring_everybody(tina__shard *shard);
 
 void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 
-/* The counters, with what is derived from the pools. Any thread may copy them at any time, also while the shard begins anew. */
-void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats);
+/* The counters, with what is derived from the pools. now_ns: for how long it is idle; 0: as when it was busy last. Any thread may copy them at any time, also while the shard begins anew. */
+void tina__shard_read_stats(const tina__shard *shard, tina__shard_public *public, uint64_t now_ns, tina_stats *stats);
 /* The same for one of its types. */
 void tina__type_read_stats(const tina__type_record *record, tina_type_stats *stats);
 

@@ -66,7 +66,17 @@ void tina__stats_add(tina_stats *into, const tina_stats *from)
     into->backend = from->backend;
 }
 
-void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats)
+/* The shard says when it became busy a moment after it was so: what was told meanwhile is not taken back. */
+static uint64_t never_less(_Atomic uint64_t *told, uint64_t now)
+{
+    uint64_t before = atomic_load_explicit(told, memory_order_relaxed);
+    while (before < now &&
+           !atomic_compare_exchange_weak_explicit(told, &before, now, memory_order_relaxed, memory_order_relaxed)) {
+    }
+    return before < now ? now : before;
+}
+
+void tina__shard_read_stats(const tina__shard *shard, tina__shard_public *public, uint64_t now_ns, tina_stats *stats)
 {
     uint64_t *to = (uint64_t *)(void *)stats;
     const uint64_t *from = (const uint64_t *)(const void *)&shard->stats;
@@ -80,6 +90,10 @@ void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *
         usage[i].used = __atomic_load_n(&now[i].used, __ATOMIC_RELAXED);
         usage[i].peak = __atomic_load_n(&now[i].peak, __ATOMIC_RELAXED);
     }
+    uint64_t idle = atomic_load_explicit(&public->idle, memory_order_relaxed);
+    if ((idle & TINA__IDLE_NOW) != 0 && now_ns != 0)
+        stats->idle_ns = now_ns - (idle & ~TINA__IDLE_NOW);
+    stats->idle_ns = never_less(&public->idle_told, stats->idle_ns);
     stats->inbox_full = atomic_load_explicit(&public->posts_refused, memory_order_relaxed);
     stats->state = atomic_load_explicit(&public->state, memory_order_relaxed);
     stats->backend = __atomic_load_n(&shard->stats.backend, __ATOMIC_RELAXED);

@@ -37,11 +37,11 @@ static void fill_header(const tina_system *system, tina__page *header)
     strncpy(header->library, tina_version(), sizeof header->library - 1);
 }
 
-static void fill_shard(const tina_system *system, tina__stats_page *page, size_t shard)
+static void fill_shard(const tina_system *system, tina__stats_page *page, size_t shard, uint64_t now_ns)
 {
     size_t type_count = system->spec->type_count;
     tina_stats stats;
-    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], &stats);
+    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], now_ns, &stats);
     memcpy(&page->bytes[tina__page_shard_at(shard)], &stats, sizeof stats);
     for (size_t i = 0; i < type_count; i++) {
         tina_type_stats type;
@@ -50,13 +50,13 @@ static void fill_shard(const tina_system *system, tina__stats_page *page, size_t
     }
 }
 
-static void fill(const tina_system *system, tina__stats_page *page)
+static void fill(const tina_system *system, tina__stats_page *page, uint64_t now_ns)
 {
     for (size_t i = 0; i < system->shard_count; i++) {
         /* acquire, with reach(): the shard is made. */
         uint32_t phase = atomic_load_explicit(&system->threads[i].phase, memory_order_acquire);
         if (phase != TINA__BOOT_STARTED && system->threads[i].shard != NULL)
-            fill_shard(system, page, i);
+            fill_shard(system, page, i, now_ns);
     }
 }
 
@@ -126,7 +126,7 @@ uint64_t tina__stats_page_turn(tina_system *system)
     uint64_t now_ns = tina__os_now_ns();
     if (now_ns < page->next_ns)
         return page->next_ns - now_ns;
-    fill(system, page);
+    fill(system, page, now_ns);
     header_of(page)->written_ns = now_ns;
     write_or_tell(system, page);
     page->next_ns = now_ns + INTERVAL_NS;

@@ -585,7 +585,7 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
     for (size_t i = 0; i < system->shard_count; i++) {
         const tina__shard *shard = system->threads[i].shard;
         tina_stats stats;
-        tina__shard_read_stats(shard, &system->publics[i], &stats);
+        tina__shard_read_stats(shard, &system->publics[i], 0, &stats);
         tina__stats_add(&report->total, &stats);
         if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
             continue;

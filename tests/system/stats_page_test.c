@@ -139,6 +139,30 @@ static void page_has_what_the_system_says(void **state)
     assert_int_equal(access(path, F_OK), -1); /* and it is gone */
 }
 
+/* Its shards sleep, and are told to have been idle all the time that they have slept so far. */
+static void sleeping_shard_is_idle(void **state)
+{
+    (void)state;
+    tina_system_spec spec = spec_of();
+    spec.stats_path = NULL;
+    tina_system *system = tina_test_start(&spec);
+    tina_test_await_that(tina_test_stats(system, 0).sleeps + tina_test_stats(system, 0).idle_ns > 0);
+    tina_stats before = tina_test_stats(system, 0);
+    tina_test_await_that(tina_test_stats(system, 0).idle_ns >= before.idle_ns + 20000000);
+    uint64_t last_ns = 0;
+    for (int i = 0; i < 2000; i++) {
+        assert_int_equal(tina_post(system, tina_named(0, 1), TAG_A, NULL, 0), TINA_OK);
+        for (int k = 0; k < 20; k++) {
+            uint64_t idle_ns = tina_test_stats(system, 0).idle_ns;
+            assert_true(idle_ns >= last_ns); /* it never goes back */
+            last_ns = idle_ns;
+        }
+        if (i % 500 == 0)
+            tina_test_await_that(tina_test_stats(system, 0).messages.used == 0);
+    }
+    tina_test_end(system, NULL);
+}
+
 static void types_are_told_from_outside_as_in_the_page(void **state)
 {
     (void)state;
@@ -354,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(page_has_what_the_system_says),
+        TEST(sleeping_shard_is_idle),
         TEST(types_are_told_from_outside_as_in_the_page),
         TEST(what_is_no_page_is_left_alone),
         TEST(symbolic_link_is_refused),
