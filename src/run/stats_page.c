@@ -37,6 +37,17 @@ static void fill_header(const tina_system *system, tina__page *header)
     strncpy(header->library, tina_version(), sizeof header->library - 1);
 }
 
+/* What is known before a shard runs: there are no others' records to read. */
+static void fill_names(const tina_system *system, tina__stats_page *page)
+{
+    size_t type_count = system->spec->type_count;
+    for (size_t i = 0; i < system->shard_count * type_count; i++) {
+        uint8_t *record = &page->bytes[tina__page_type_at(system->shard_count, type_count, 0, i)];
+        const char *name = system->spec->types[i % type_count].name;
+        memcpy(record + offsetof(tina_type_stats, name), name, strlen(name)); /* at most 63 bytes */
+    }
+}
+
 static void fill_shard(const tina_system *system, tina__stats_page *page, size_t shard, uint64_t now_ns)
 {
     size_t type_count = system->spec->type_count;
@@ -86,6 +97,7 @@ tina_status tina__stats_page_open(tina_system *system, tina_error *error)
     if (page != NULL) {
         page->size = size;
         fill_header(system, header_of(page));
+        fill_names(system, page);
         status = tina__claim_open(&page->claim, path, header_of(page)->magic, size, &why, &os_error);
     }
     if (status != TINA_OK) {
