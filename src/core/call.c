@@ -193,6 +193,7 @@ tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_han
                              size_t size, uint64_t timeout_ns, uint32_t *index)
 {
     tina_handle source = tina__isolate_handle(shard, caller);
+    tina__tracepoint_send(to.bits, tag, size);
     *index = tina__timer_take(shard, caller, TINA__TIMER_CALL);
     if (*index == TINA__NONE) {
         tina__route_trace_refusal(shard, source, to, tag, TINA_POOL_EXHAUSTED);
@@ -251,6 +252,7 @@ tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_cal
         return TINA_STALE_HANDLE;
     owed_remove(shard, index);
     tina__count(shard, replies);
+    tina__tracepoint_send(caller.source.bits, tag, size);
     tina_handle self = tina__isolate_handle(shard, callee);
     uint8_t to_shard = tina_handle_shard(caller.source);
     tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, self, tag, (uint16_t)size, caller.source.bits);

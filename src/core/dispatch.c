@@ -90,7 +90,7 @@ static inline void begin_turn(tina__shard *shard, tina__type *type)
  */
 static inline void end_turn(tina__shard *shard, tina__type *type)
 {
-    type->budget -= tina__min_u32(type->budget, shard->handled - shard->turn_begin);
+    type->budget -= shard->handled - shard->turn_begin; /* at most all of it: there the turn is over */
     if (type->ready_head == TINA__NONE)
         *type->ready_word &= ~type->ready_bit;
     if (type->budget != 0)
@@ -382,6 +382,7 @@ static inline __attribute__((always_inline)) void run_handler(tina__shard *shard
     }
     frame->message = message;
     trace_dispatch(shard, frame, message);
+    tina__tracepoint_dispatch(frame->self.bits, message->tag, message->source.bits);
     shard->handled++;
     tina_effect effect = run_user(shard, type, slot, message, is_measured);
     tina__ending ending;

@@ -82,6 +82,7 @@ static tina_status give_there(tina__shard *shard, tina_handle source, tina_handl
 tina_status tina__gift_give(tina__shard *shard, tina__isolate *giver, tina_handle to, uint64_t fd)
 {
     tina_handle source = tina__isolate_handle(shard, giver);
+    tina__tracepoint_send(to.bits, TINA_TAG_FD, sizeof(tina_io_result));
     tina_status status = tina__descriptor_may_move(shard, giver, fd, BOTH_HALVES);
     if (status == TINA_OK)
         status = tina_handle_shard(to) == shard->id ? give_here(shard, source, to, fd) : give_there(shard, source, to, fd);

@@ -10,6 +10,7 @@
 #define TINA__CORE_SHARD_H
 
 #include "base/prng.h"
+#include "base/tracepoint.h"
 #include "core/group.h"
 #include "core/isolate.h"
 #include "core/message.h"

@@ -228,6 +228,7 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     if (child->was_started) {
         tina__count(shard, restarts);
         tina__count_type(type, restarts);
+        tina__tracepoint_restart(shard->id, child->type, type->name);
     }
     child->was_started = true;
     tina_handle self;

@@ -17,7 +17,7 @@ ANY = None
 # folder: (the folders below it, or single headers of them; the headers in <> besides <tina/...>)
 LAYERS = {
     "include/tina": ((), PUBLIC),
-    "src/base": (("base",), PURE | {"stdio.h", "stdlib.h"}),  # assert: reports and aborts
+    "src/base": (("base",), PURE | {"stdio.h", "stdlib.h", "sys/sdt.h"}),  # assert: reports and aborts; sdt: a macro, a nop
     "src/mem": (("base", "mem"), PURE),
     "src/os": (("base", "mem", "os"), ANY),
     "src/io": (("base", "mem", "os", "io"), ANY),
