@@ -453,6 +453,7 @@ static inline __attribute__((always_inline)) uint32_t run_all(tina__shard *shard
 
 static __attribute__((noinline)) uint32_t run_all_measured(tina__shard *shard)
 {
+    tina__measure_begin(shard);
     uint32_t count = run_all(shard, true);
     tina__measure_end_tick(shard);
     return count;

@@ -127,9 +127,10 @@ static void end_types(tina__shard *shard, bool is_measured)
     }
 }
 
-void tina__measure_end_tick(tina__shard *shard)
+void tina__measure_end_tick(tina__shard *shard) { end_types(shard, true); }
+
+void tina__measure_begin(tina__shard *shard)
 {
-    end_types(shard, true);
     uint32_t by_chance = (uint32_t)tina__prng_below(&shard->measure_chances, TINA__MEASURE_EVERY);
     shard->measure_ticks_left = TINA__MEASURE_EVERY / 2 + by_chance;
 }

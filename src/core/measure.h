@@ -4,10 +4,11 @@
  *
  * One tick in EVERY is measured: of the handler calls in it the time is taken. Where
  * there are many of a type, it is taken of one in so many, which stands for them: two
- * readings of the clock take longer than a message. Behind the tick, of each type that ran, one message is chosen, at random among
- * about as many as the type has just handled; the time from its mailbox to its handler is
- * taken. So every dispatch and every message has the same chance, whoever it is for,
- * and outside a measured tick nothing is paid but a count for each tick.
+ * readings of the clock take longer than a message. Behind the tick, of each type that
+ * ran, one message is chosen, at random among about as many as the type has just
+ * handled; the time from its mailbox to its handler is taken. So every dispatch and
+ * every message has about the same chance, whoever it is for, and outside a measured
+ * tick nothing is paid but a count for each tick.
  *
  * A message is chosen by closing the short way into the mailboxes of its type:
  * mailbox_room is 0, so that senders take the long way, which looks here.
@@ -73,6 +74,9 @@ static inline void tina__measure_begin_tick(tina__shard *shard, tina__type *type
     tina__measure_count(type);
     shard->turned[type->id / 64] |= type->ready_bit;
 }
+
+/* A measured tick begins. Which is the next one is said here: a fault may keep this one from its end. */
+void tina__measure_begin(tina__shard *shard);
 
 /* Everybody has had his turns in a measured tick. */
 void tina__measure_end_tick(tina__shard *shard);

@@ -325,6 +325,8 @@ static void message_that_waits_for_long_makes_room_for_another(void **unused)
 {
     (void)unused;
     prepare(1);
+    plan.types[1].mailbox_capacity = TICKS;
+    plan.spec.message_count = 2 * TICKS;
     rig_actor other;
     memset(&other, 0, sizeof other);
     rig_plan_child(&plan, 0, 1, &other);

@@ -380,6 +380,57 @@ static void full_inbox_is_counted(void **state)
     tina_test_end(system, NULL);
 }
 
+/* ---- Faults ------------------------------------------------------------------------------------------- */
+
+enum { TAG_FAULT = TAG_A + 1, FAULTS = 300 };
+
+static tina_effect faulty_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    static volatile uintptr_t nowhere = 64;
+    if (message->tag == TAG_FAULT)
+        *(volatile int *)nowhere = 1;
+    return member_handle(self, message, ctx);
+}
+
+static tina_type_stats first_type(const tina_system *system)
+{
+    tina_type_stats stats;
+    assert_int_equal(tina_shard_type_stats(system, 0, 0, &stats), TINA_OK);
+    return stats;
+}
+
+static void post_and_await(tina_system *system, tina_tag tag)
+{
+    tina_type_stats before = first_type(system);
+    while (tina_post(system, tina_named(0, 1), tag, NULL, 0) != TINA_OK) {
+    }
+    tina_test_await_that(first_type(system).dispatches > before.dispatches && first_type(system).isolates == 1);
+}
+
+/* Some of them in ticks that are measured. */
+static void faults_are_counted_and_measuring_goes_on(void **state)
+{
+    (void)state;
+    tina_type faulty[] = {types[0], types[1]};
+    faulty[0].handler = faulty_handle;
+    tina_system_spec spec = spec_of();
+    spec.shard_count = 1;
+    spec.stats_path = NULL;
+    spec.types = faulty;
+    spec.root.restart_max = 1000000;
+    tina_system *system = tina_test_start(&spec);
+    for (int i = 0; i < FAULTS; i++)
+        post_and_await(system, TAG_FAULT);
+    tina_type_stats before = first_type(system);
+    assert_int_equal(before.faults, FAULTS);
+    assert_int_equal(before.restarts, FAULTS);
+    assert_int_equal(before.dispatches, FAULTS);
+    for (int i = 0; i < FAULTS; i++)
+        post_and_await(system, TAG_A);
+    assert_true(first_type(system).handler_ns.count > before.handler_ns.count);
+    tina_test_end(system, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -400,6 +451,7 @@ int main(void)
         TEST(failed_boot_leaves_no_page),
         TEST(start_and_end_leave_nothing),
         TEST(full_inbox_is_counted),
+        TEST(faults_are_counted_and_measuring_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
