@@ -44,6 +44,7 @@ typedef struct echo_settings {
     tina_address address;
     uint32_t port; /* shard 0's listener's alone: what it chose for 0 outlives it, so that it comes back to where it was */
     uint32_t shards, crash_after, fault, restart_max, shard_restart_max, seconds, backend, connections, buffers;
+    const char *stats_page;
     bool is_server, is_quiet, wants_stats, aborts_on_quarantine;
 } echo_settings;
 
@@ -452,6 +453,7 @@ static int run(echo_settings *settings)
         .trace_count = settings->is_server ? 0 : 16, /* what is dumped is still to be read */
         .quiet = settings->is_quiet,
         .log_sink = print_line,
+        .stats_path = settings->stats_page,
     };
     prepare_for(settings->fault, &spec);
     if (!settings->is_server && !settings->is_quiet && settings->crash_after != 0)
@@ -486,6 +488,7 @@ int main(int argc, char **argv)
         {"--seconds", "how long to run; 0: until SIGTERM or SIGINT", .number = &settings.seconds, .most = 1000000000},
         {"--backend", "auto, uring or epoll", .number = &settings.backend, .choices = backends},
         {"--stats", "at the end, print what was used and where the messages went", .is_set = &settings.wants_stats},
+        {"--stats-page", "a file to keep for tinatop to read while it runs", .text = &settings.stats_page},
         {"--quiet", "only what is needed or wrong", .is_set = &settings.is_quiet},
     };
     read_options(argc, argv, "tcp_echo: an echo server on isolates, and clients to watch it with", options,

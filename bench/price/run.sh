@@ -1,7 +1,8 @@
 #!/bin/sh
-# What the trap and the trace cost on the message path, and in an isolate's life:
-# the library is built as it is, without its trace and without its trap, and the
-# same program is linked with each. Instructions are counted under valgrind. CPU
+# What the trap, the trace and what operators see cost on the message path, and in an
+# isolate's life: the library is built as it is, without its trace, without its trap,
+# and without static probes and all that is counted by type and measured; the same
+# program is linked with each. Instructions are counted under valgrind. CPU
 # time is taken of many short runs, the programs in turn on one core. Where code
 # lies matters about as much as what it does: every few turns all are linked anew,
 # each with its objects in an order by chance, and the library as it is takes part
@@ -17,17 +18,17 @@ turns_per_layout=5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-forms='as_is again without_trace without_trap' # table.py knows the order
+forms='as_is again without_trace without_trap without_stats' # table.py knows the order
 core=$(taskset -cp $$ | sed 's/.*[ ,-]//')     # the last that this process may use
 
 # or_fail COMMAND...: what it says is shown where it fails.
 or_fail() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 
-# build FORM PRELUDE: the library's objects, flags and all as CMakeLists.txt has them for a release.
+# build FORM PRELUDE [PROBES]: the library's objects, flags and all as CMakeLists.txt has them for a release.
 build()
 {
     or_fail cmake -S "$source" -B "$work/$1" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS="$2" \
-        -DTINA_BUILD_TESTS=OFF -DTINA_BUILD_EXAMPLES=OFF
+        -DTINA_PROBES="${3:-ON}" -DTINA_BUILD_TESTS=OFF -DTINA_BUILD_EXAMPLES=OFF -DTINA_BUILD_BENCH=OFF
     or_fail cmake --build "$work/$1" --parallel "$(nproc)" --target tina_objects
 }
 
@@ -49,6 +50,7 @@ link_all()
     link again as_is
     link without_trace without_trace
     link without_trap without_trap -Wl,--wrap=tina__trap_run
+    link without_stats without_stats
 }
 
 # instructions FORM WHAT COUNT: of a whole run.
@@ -84,6 +86,7 @@ prelude="-I\"$source/include\" -I\"$source/src\" -include \"$here"
 build as_is ''
 build without_trace "$prelude/without_trace.h\""
 build without_trap "$prelude/without_trap.h\""
+build without_stats "$prelude/without_stats.h\"" OFF
 link_all
 count message 100000
 count life 10000

@@ -2,8 +2,8 @@
 import statistics
 import sys
 
-PARTS = ["the trace", "the trap", "nothing"]
-COLUMNS = [2, 3, 1]  # of the program without it; 0 has all
+PARTS = ["the trace", "the trap", "stats and probes", "nothing"]
+COLUMNS = [2, 3, 4, 1]  # of the program without it; 0 has all
 
 
 def read(path, what, unit):
@@ -17,13 +17,13 @@ def percent(ratio):
     return f"{round((ratio - 1) * 100, 1) + 0:.1f} %"  # + 0: no -0.0
 
 
-print(f"{'one':8} {'without':10} {'instructions':>21} {'price':>7} {'nanoseconds':>17} {'price':>7}   half of the turns")
+print(f"{'one':8} {'without':16} {'instructions':>21} {'price':>7} {'nanoseconds':>17} {'price':>7}   half of the turns")
 for one in ("message", "life"):
     counted = read(sys.argv[1], one, 100)
     timed = read(sys.argv[2], one, 1000)
     for part, column in zip(PARTS, COLUMNS):
         all_of_it, rest = counted[0][0], counted[column][0]
-        print(f"{one:8} {part:10} {all_of_it:8.1f} against {rest:6.1f}", f"{percent(all_of_it / rest):>7}", end=" ")
+        print(f"{one:8} {part:16} {all_of_it:8.1f} against {rest:6.1f}", f"{percent(all_of_it / rest):>7}", end=" ")
         # Turn by turn: what else the machine does in one, it does to both.
         low, middle, high = statistics.quantiles([a / b for a, b in zip(timed[0], timed[column])], n=4)
         all_of_it, rest = statistics.median(timed[0]), statistics.median(timed[column])

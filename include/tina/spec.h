@@ -179,6 +179,13 @@ typedef struct tina_system_spec {
     /* One shard (shard_count 1 or 0), which the program turns itself, on a thread of its own: see tina_step. cpus,
      * stack_size and spin_ns mean nothing then. A simulation turns it as always. */
     bool external;
+
+    /*
+     * The statistics page: a file that boot makes, and that the helper thread writes four times a second for readers such
+     * as tinatop; the shards don't know of it. 1 to 255 bytes; best in memory, such as below /run. What is there already is
+     * taken over if it is the page of a system that has ended, and refused otherwise. Removed at the end. NULL: none.
+     */
+    const char *stats_path;
 } tina_system_spec;
 
 TINA_END_DECLS

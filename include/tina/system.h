@@ -41,7 +41,10 @@ typedef struct tina_usage {
  * Timers, completions, notices and failed calls are the runtime's and not in it.
  */
 typedef struct tina_stats {
-    uint64_t ticks, dispatches, idle_ns, sleeps, wakes; /* wakes: of other shards, by this one */
+    uint64_t ticks, dispatches;
+    uint64_t
+        idle_ns; /* with nothing to do: asleep, or looking whether there is something; the rest of its time it was busy */
+    uint64_t sleeps, wakes; /* wakes: of other shards, by this one */
     uint64_t sent_local, sent_remote, received_remote, posted, calls, replies, timers_fired, timer_overruns;
     uint64_t mailbox_full, channel_full, pool_exhausted, stale_handle, shard_down; /* told to the sender */
     uint64_t arrived_full, arrived_stale, arrived_exhausted;                       /* refused on arrival at this shard */
@@ -52,11 +55,45 @@ typedef struct tina_stats {
     uint64_t log_dropped;   /* lines for which there was no room, or no reader */
     uint64_t trace_dropped; /* events that the flight recorder no longer holds */
     uint64_t dumps_skipped; /* faults whose events were not dumped, since there had been a dump just before */
-    uint32_t isolates;      /* alive */
+    uint64_t arena_full, group_full, init_failed; /* spawns that came to nothing, by why */
+    uint64_t calls_timed_out;                     /* that had no answer in time */
+    uint64_t inbox_full;                          /* posts refused, since the inbox was full */
+    uint32_t isolates;                            /* alive */
     tina_usage messages, timers, watches, ops, buffers, fds, transfers;
     uint8_t state;   /* tina_shard_state */
     uint8_t backend; /* tina_backend: the one that boot chose */
 } tina_stats;
+
+#define TINA_HISTOGRAM_BUCKETS 32
+
+/*
+ * How often something took how long. Bucket i counts what took from 2^i ns to less
+ * than 2^(i+1); the first also what took less, the last also all that took more.
+ */
+typedef struct tina_histogram {
+    uint64_t count, sum_ns;
+    uint64_t buckets[TINA_HISTOGRAM_BUCKETS];
+} tina_histogram;
+
+/*
+ * One type's counters on one shard. The counters are whole; the two histograms are
+ * samples. In one tick in sample_every handler calls are timed; where there are many,
+ * one in so many, which counts for them: handler_ns.count is about dispatches divided
+ * by sample_every. Behind that tick the wait of one message is, chosen by chance. In a
+ * simulation a handler takes no time, and waits are those of its clock.
+ */
+typedef struct tina_type_stats {
+    char name[64];
+    uint32_t isolates, slots, peak;          /* alive; at most; the most there were */
+    uint32_t sample_every;                   /* on average; 0: nothing is measured */
+    uint64_t dispatches;                     /* handler calls */
+    uint64_t mailbox_full;                   /* messages refused: told to a sender here, or on arrival from elsewhere */
+    uint64_t arena_full;                     /* spawns refused: every slot was taken */
+    uint64_t spawns, exits, crashes, faults; /* crashes: what its code asked for; faults: what its code ran into */
+    uint64_t restarts;
+    tina_histogram handler_ns; /* from a handler's call to its return; not of those that faulted */
+    tina_histogram wait_ns;    /* of users' messages, from the mailbox of this shard to the handler's call */
+} tina_type_stats;
 
 typedef struct tina_end_report {
     tina_stats total;         /* over all shards, at the end: every pool's used is 0 */
@@ -81,6 +118,10 @@ TINA_API TINA_MUST_USE tina_status tina_join_sized(tina_system *system, tina_end
 TINA_API TINA_MUST_USE tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tina_stats *stats,
                                                           size_t stats_size);
 TINA_API TINA_MUST_USE tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats, size_t stats_size);
+TINA_API TINA_MUST_USE tina_status tina_shard_type_stats_sized(const tina_system *system, uint8_t shard, uint8_t type,
+                                                               tina_type_stats *stats, size_t stats_size);
+TINA_API TINA_MUST_USE tina_status tina_type_stats_of_sized(tina_ctx *ctx, uint8_t shard, uint8_t type,
+                                                            tina_type_stats *stats, size_t stats_size);
 
 /*
  * Is the spec right in itself? What the machine can give is not asked.
@@ -123,10 +164,11 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
  * TINA_OK; TINA_INVALID: the spec; TINA_POOL_EXHAUSTED: memory, threads or
  * descriptors of the machine, or the 65th system at once that signals may stop;
  * TINA_UNSUPPORTED: the named backend; TINA_INIT_FAILED: a static child's init,
- * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping
- * or a thread; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any
- * thread that belongs to no system. Where the spec is external, it returns before the
- * tree comes up: the first tina_step does that.
+ * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping,
+ * a thread or the statistics page; TINA_NOT_FOUND, TINA_DISK_FULL: where that is to
+ * lie; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any thread
+ * that belongs to no system. Where the spec is external, it returns before the tree
+ * comes up: the first tina_step does that.
  */
 TINA_MUST_USE static inline tina_status tina_start(const tina_system_spec *spec, tina_system **system, tina_error *error)
 {
@@ -234,6 +276,28 @@ TINA_MUST_USE static inline tina_status tina_shard_stats(const tina_system *syst
 TINA_MUST_USE static inline tina_status tina_stats_of(tina_ctx *ctx, uint8_t shard, tina_stats *stats)
 {
     return tina_stats_of_sized(ctx, shard, stats, sizeof *stats);
+}
+
+/*
+ * One type's counters on one shard. Types count from 0, as in the spec. While the
+ * shard is busy, dispatches may be some ticks behind, at most 95; those of a tick in
+ * which it began anew are not in it. TINA_OK; TINA_INVALID: no such shard or type, or
+ * stats is NULL. Any thread, until tina_join.
+ */
+TINA_MUST_USE static inline tina_status tina_shard_type_stats(const tina_system *system, uint8_t shard, uint8_t type,
+                                                              tina_type_stats *stats)
+{
+    return tina_shard_type_stats_sized(system, shard, type, stats, sizeof *stats);
+}
+
+/*
+ * The same for a handler or an init. TINA_OK; TINA_INVALID: no such shard or type,
+ * or stats is NULL. On its shard's thread, with the ctx of that very call.
+ */
+TINA_MUST_USE static inline tina_status tina_type_stats_of(tina_ctx *ctx, uint8_t shard, uint8_t type,
+                                                           tina_type_stats *stats)
+{
+    return tina_type_stats_of_sized(ctx, shard, type, stats, sizeof *stats);
 }
 
 TINA_END_DECLS

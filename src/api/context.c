@@ -37,7 +37,19 @@ tina_status tina_stats_of_sized(tina_ctx *ctx, uint8_t shard, tina_stats *stats,
     tina_stats whole;
     if (shard == ctx->shard->id)
         tina__stats_publish(ctx->shard);
-    tina__shard_read_stats(ctx->shard->p.peers[shard].shard, &ctx->shard->shared->shards[shard], &whole);
+    const tina__shared *shared = ctx->shard->shared;
+    uint64_t now_ns = shared->clock_ns != NULL ? shared->clock_ns() : 0;
+    tina__shard_read_stats(ctx->shard->p.peers[shard].shard, &shared->shards[shard], now_ns, &whole);
+    memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}
+
+tina_status tina_type_stats_of_sized(tina_ctx *ctx, uint8_t shard, uint8_t type, tina_type_stats *stats, size_t stats_size)
+{
+    if (shard >= ctx->shard->shared->shard_count || type >= ctx->shard->p.type_count || stats == NULL)
+        return TINA_INVALID;
+    tina_type_stats whole;
+    tina__type_read_stats(&ctx->shard->shared->shards[shard].types[type], &whole);
     memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }
@@ -59,6 +71,8 @@ tina_status tina_spawn_child(tina_ctx *ctx, const tina_spawn *spawn, tina_handle
     tina__touch_result(child, sizeof *child);
     tina__change_begin(ctx->shard);
     tina_status status = tina__supervise_spawn(ctx, spawn, child);
+    if (status != TINA_OK)
+        tina__stats_refused(ctx->shard, status);
     tina__change_end(ctx->shard);
     return status;
 }

@@ -45,6 +45,7 @@ static __attribute__((noinline)) tina_status send_there(tina_ctx *ctx, tina_hand
 
 tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
+    tina__tracepoint_send(to.bits, tag, size);
     if (tina__unlikely(!is_sendable(tag, payload, size)))
         return TINA_INVALID;
     tina__touch_small(payload, size);

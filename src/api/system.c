@@ -140,6 +140,12 @@ int tina_pollfd(const tina_system *system, uint64_t *deadline_ns)
 
 /* ---- From outside ------------------------------------------------------------------------------ */
 
+static tina_status refuse_post(tina__shard_public *public)
+{
+    atomic_fetch_add_explicit(&public->posts_refused, 1, memory_order_relaxed);
+    return TINA_CHANNEL_FULL;
+}
+
 static tina_status post(tina_system *system, tina_handle to, tina_tag tag, const void *payload, size_t size)
 {
     uint8_t shard = tina_handle_shard(to);
@@ -152,7 +158,7 @@ static tina_status post(tina_system *system, tina_handle to, tina_tag tag, const
     tina_message message;
     tina__route_fill(&message, (tina_handle){0}, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     if (!tina__mpsc_push(tina__plan_at(&system->plans[shard], system->bases[shard], TINA__REGION_INBOX), &message))
-        return TINA_CHANNEL_FULL;
+        return refuse_post(&system->publics[shard]);
     tina__doorbell *bell = &system->publics[shard].bell;
     if (tina__doorbell_ring(bell, TINA__DOORBELL_INBOX))
         tina__os_event_signal(bell->wake_fd);
@@ -184,7 +190,18 @@ tina_status tina_shard_stats_sized(const tina_system *system, uint8_t shard, tin
     if (shard >= system->shard_count || stats == NULL)
         return TINA_INVALID;
     tina_stats whole;
-    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], &whole);
+    tina__shard_read_stats(system->threads[shard].shard, &system->publics[shard], tina__os_now_ns(), &whole);
+    __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
+    return TINA_OK;
+}
+
+tina_status tina_shard_type_stats_sized(const tina_system *system, uint8_t shard, uint8_t type, tina_type_stats *stats,
+                                        size_t stats_size)
+{
+    if (shard >= system->shard_count || type >= system->spec->type_count || stats == NULL)
+        return TINA_INVALID;
+    tina_type_stats whole;
+    tina__type_read_stats(&system->publics[shard].types[type], &whole);
     __builtin_memcpy(stats, &whole, stats_size < sizeof whole ? stats_size : sizeof whole);
     return TINA_OK;
 }

@@ -220,6 +220,7 @@ tina_status tina__call_start(tina_ctx *caller, tina_handle to, tina_tag tag, con
                              uint64_t timeout_ns, uint32_t *index)
 {
     tina__shard *shard = caller->shard;
+    tina__tracepoint_send(to.bits, tag, size);
     *index = tina__timer_take_for(shard, caller->isolate, caller->self, TINA__TIMER_CALL, 0);
     if (*index == TINA__NONE)
         return start_failed(caller, TINA__NONE, to, tag, TINA_POOL_EXHAUSTED);
@@ -254,6 +255,7 @@ static inline void count_reply(tina_ctx *callee, tina_caller caller, tina_tag ta
 {
     tina__shard *shard = callee->shard;
     tina__count(shard, replies);
+    tina__tracepoint_send(caller.source.bits, tag, size);
     tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, callee->self, tag, (uint16_t)size, caller.source.bits);
 }
 

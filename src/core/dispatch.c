@@ -4,6 +4,7 @@
 #include "core/fault.h"
 #include "core/gift.h"
 #include "core/mailbox.h"
+#include "core/measure.h"
 #include "core/reactor.h"
 #include "core/route.h"
 #include "core/stats.h"
@@ -30,7 +31,7 @@ static tina__type *next_in_order(tina__shard *shard, uint32_t *cursor)
 }
 
 /* The type whose turn it is, or NULL: none is ready with budget left. */
-static tina__type *next_type(tina__shard *shard, uint32_t *cursor)
+static inline __attribute__((always_inline)) tina__type *next_type(tina__shard *shard, uint32_t *cursor)
 {
     if (shard->p.type_count <= 64) {
         /* Without a branch on whether the turn wraps. */
@@ -75,6 +76,7 @@ static inline void begin_turn(tina__shard *shard, tina__type *type)
 {
     if (type->budget_tick != shard->tick) {
         type->budget_tick = shard->tick;
+        tina__measure_begin_tick(shard, type);
         type->budget = type->budget_per_tick;
     }
     shard->turn = type;
@@ -88,7 +90,7 @@ static inline void begin_turn(tina__shard *shard, tina__type *type)
  */
 static inline void end_turn(tina__shard *shard, tina__type *type)
 {
-    type->budget -= tina__min_u32(type->budget, shard->handled - shard->turn_begin);
+    type->budget -= shard->handled - shard->turn_begin; /* at most all of it: there the turn is over */
     if (type->ready_head == TINA__NONE)
         *type->ready_word &= ~type->ready_bit;
     if (type->budget != 0)
@@ -179,6 +181,15 @@ static const tina_message *awaited_message(tina_ctx *frame)
     }
 }
 
+/* There is more to this message than to nearly all. */
+static __attribute__((noinline)) void look_at(tina_ctx *frame, tina_message *message, uint32_t index)
+{
+    if (message->flags & TINA__MESSAGE_FD)
+        tina__look_up_peer(frame, message);
+    if (message->flags & TINA__MESSAGE_TIMED)
+        tina__measure_handled(frame->shard, &frame->shard->p.types[frame->isolate->type], index);
+}
+
 static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *frame, tina__isolate *isolate)
 {
     uint32_t index = tina__mailbox_pop(shard, isolate);
@@ -187,8 +198,8 @@ static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *fra
     if (index >= shard->p.message_count)
         return tina__timer_message(frame, index - shard->p.message_count);
     tina_message *message = &shard->p.mail[index];
-    if (tina__unlikely(message->tag == TINA_TAG_FD))
-        tina__look_up_peer(frame, message);
+    if (tina__unlikely(message->flags & (TINA__MESSAGE_FD | TINA__MESSAGE_TIMED)))
+        look_at(frame, message, index);
     return message;
 }
 
@@ -320,12 +331,17 @@ static inline void trace_dispatch(tina__shard *shard, const tina_ctx *frame, con
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_DISPATCH, frame->self, message->tag, message->size, value);
 }
 
-static inline tina_effect run_user(tina__shard *shard, const tina__type *type, uint32_t slot, const tina_message *message)
+static inline tina_effect run_user(tina__shard *shard, tina__type *type, uint32_t slot, const tina_message *message,
+                                   bool is_measured)
 {
     void *self = tina__isolate_self(type, slot);
+    bool is_timed = is_measured && tina__measure_takes(type);
+    uint64_t start_ns = is_timed ? tina__measure_now(shard) : 0;
     tina__guard_turn(shard->guard);
     tina_effect effect = type->handler(self, message, &shard->frames[0]);
     tina__guard_turn(shard->guard);
+    if (is_timed)
+        tina__measure_handler(shard, type, start_ns);
     return effect;
 }
 
@@ -346,7 +362,8 @@ static void go_past(tina__shard *shard, tina__type *type, tina__isolate *isolate
         park_other(shard, isolate); /* what it was queued for is gone */
 }
 
-static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t slot)
+static inline __attribute__((always_inline)) void run_handler(tina__shard *shard, tina__type *type, uint32_t slot,
+                                                              bool is_measured)
 {
     tina__isolate *isolate = &type->isolates[slot];
     tina_ctx *frame = &shard->frames[0];
@@ -358,8 +375,9 @@ static inline void run_handler(tina__shard *shard, tina__type *type, uint32_t sl
     }
     frame->message = message;
     trace_dispatch(shard, frame, message);
+    tina__tracepoint_dispatch(frame->self.bits, message->tag, message->source.bits);
     shard->handled++;
-    tina_effect effect = run_user(shard, type, slot, message);
+    tina_effect effect = run_user(shard, type, slot, message, is_measured);
     tina__ending ending;
     tina__assert(frame->isolate == isolate);
     bool lives = tina__effect_is_plain(isolate, effect) || tina__effect_apply(frame, effect, &ending);
@@ -398,7 +416,7 @@ static void start_due(tina__shard *shard)
 }
 
 /* Runs the type's isolates while there are any and it has budget. Returns how many were taken from its queue. */
-static uint32_t run_type(tina__shard *shard, tina__type *type)
+static inline __attribute__((always_inline)) uint32_t run_type(tina__shard *shard, tina__type *type, bool is_measured)
 {
     uint32_t count = 0;
     begin_turn(shard, type);
@@ -407,7 +425,7 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
     while (type->ready_head != TINA__NONE && shard->handled != end && shard->wipe == TINA__WIPE_NOT) {
         uint32_t slot = pop_ready(type);
         count++;
-        run_handler(shard, type, slot);
+        run_handler(shard, type, slot, is_measured);
         if (tina__unlikely(tina__due_first(shard) != TINA__NONE))
             start_due(shard);
     }
@@ -415,15 +433,30 @@ static uint32_t run_type(tina__shard *shard, tina__type *type)
     return count;
 }
 
-uint32_t tina__dispatch(tina__shard *shard)
+/* All turns of the tick. Twice, so that what is not measured knows nothing of what is. */
+static inline __attribute__((always_inline)) uint32_t run_all(tina__shard *shard, bool is_measured)
 {
     uint32_t count = 0;
     tina__type *type;
+    while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL)
+        count += run_type(shard, type, is_measured);
+    return count;
+}
+
+static __attribute__((noinline)) uint32_t run_all_measured(tina__shard *shard)
+{
+    tina__measure_begin(shard);
+    uint32_t count = run_all(shard, true);
+    tina__measure_end_tick(shard);
+    return count;
+}
+
+uint32_t tina__dispatch(tina__shard *shard)
+{
     if (shard->turn != NULL) /* a fault has ended it */
         end_turn(shard, shard->turn);
     enter_handlers(shard);
-    while (shard->wipe == TINA__WIPE_NOT && (type = next_type(shard, &shard->cursor)) != NULL)
-        count += run_type(shard, type);
+    uint32_t count = tina__measure_is_due(shard) ? run_all_measured(shard) : run_all(shard, false);
     leave_handlers(shard);
     shard->turn = NULL;
     tina__count_by(shard, dispatches, shard->handled);

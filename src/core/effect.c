@@ -104,10 +104,16 @@ static tina__stage *find_stage(tina_ctx *frame, tina_effect effect)
     return stage->sequence == effect.argument ? stage : NULL;
 }
 
+static void count_crash(tina_ctx *frame)
+{
+    tina__count(frame->shard, crashes);
+    tina__count_type(frame->type, crashes);
+}
+
 static bool crash_for(tina_ctx *frame, const char *why, tina__ending *ending)
 {
     tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: %s", why);
-    tina__count(frame->shard, crashes);
+    count_crash(frame);
     *ending = (tina__ending){.end = TINA_END_CRASH};
     return false;
 }
@@ -185,7 +191,7 @@ static __attribute__((noinline)) bool apply_rest(tina_ctx *frame, tina_effect ef
         return true;
     case TINA__EFFECT_CRASH:
         tina__log_crash(frame->shard, frame->isolate, effect.reason);
-        tina__count(frame->shard, crashes);
+        count_crash(frame);
         *ending = (tina__ending){.end = TINA_END_CRASH, .reason = effect.reason};
         return false;
     default: return crash_for(frame, "its handler returned no effect", ending);

@@ -98,10 +98,12 @@ bool tina__fault_note(tina__shard *shard, const tina_ctx *frame, const tina__fau
     describe(shard, fault, text, sizeof text);
     tina__log(shard, frame->isolate, TINA_LOG_ERROR, "faulted: %s", text);
     tina__count(shard, faults);
+    tina__count_type(frame->type, faults);
     if (fault->kind == TINA__FAULT_KILLED)
         tina__count(shard, watchdog_kills);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_FAULT, frame->self, fault->kind, (uint16_t)fault->signal,
                     fault->pc);
+    tina__tracepoint_fault(shard->id, frame->self.bits, fault->kind, fault->pc);
     dump_some(shard, frame->type);
     const char *damage = tina__damage_around(frame->type, tina__isolate_slot(frame->type, frame->isolate));
     if (damage == NULL)
@@ -134,6 +136,7 @@ void tina__fault_note_shards(tina__shard *shard)
     tina__log(shard, NULL, TINA_LOG_ERROR, "a fault that costs the shard: %s", text);
     tina__count(shard, faults);
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_FAULT, nobody, fault->kind, (uint16_t)fault->signal, fault->pc);
+    tina__tracepoint_fault(shard->id, nobody.bits, fault->kind, fault->pc);
 }
 
 bool tina__fault_is_isolates(tina__shard *shard, const tina__fault *fault)

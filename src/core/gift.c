@@ -31,7 +31,7 @@ static tina__gift read_gift(const tina_message *message)
 /* What its receiver reads: whom it is connected to is looked up when he does. */
 static void write_mail(const tina__shard *shard, tina_message *mail, tina_handle source, tina_handle to, uint32_t entry)
 {
-    tina__route_fill(mail, source, to, TINA_TAG_FD, NULL, 0, TINA__MESSAGE_COUNTED, 0);
+    tina__route_fill(mail, source, to, TINA_TAG_FD, NULL, 0, TINA__MESSAGE_COUNTED | TINA__MESSAGE_FD, 0);
     mail->size = sizeof mail->io;
     mail->io = (tina_io_result){.fd = tina__descriptor_handle(shard, entry), .status = TINA_OK};
 }
@@ -82,6 +82,7 @@ static tina_status give_there(tina__shard *shard, tina_handle source, tina_handl
 tina_status tina__gift_give(tina__shard *shard, tina__isolate *giver, tina_handle to, uint64_t fd)
 {
     tina_handle source = tina__isolate_handle(shard, giver);
+    tina__tracepoint_send(to.bits, TINA_TAG_FD, sizeof(tina_io_result));
     tina_status status = tina__descriptor_may_move(shard, giver, fd, BOTH_HALVES);
     if (status == TINA_OK)
         status = tina_handle_shard(to) == shard->id ? give_here(shard, source, to, fd) : give_there(shard, source, to, fd);

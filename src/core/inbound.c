@@ -55,7 +55,7 @@ static void refuse(tina__shard *shard, tina__peer *peer, tina_message *message, 
 static tina_status claim(tina__shard *shard, tina__isolate *receiver, const tina_message *message, uint32_t *index,
                          uint32_t *carried)
 {
-    tina_status status = tina__mailbox_claim(shard, receiver, index);
+    tina_status status = tina__mailbox_try_claim(shard, receiver, index);
     if (status != TINA_OK || (message->flags & (TINA__MESSAGE_GIFT | TINA__MESSAGE_TRANSFER)) == 0)
         return status;
     bool is_gift = (message->flags & TINA__MESSAGE_GIFT) != 0;
@@ -101,7 +101,10 @@ static inline bool deliver_plainly(tina__shard *shard, tina_message *message, fo
     if (!tina_handle_equal(message->destination, last->handle))
         *last = (found){message->destination, tina__isolate_find(shard, message->destination)};
     tina__isolate *receiver = last->isolate;
-    if (tina__unlikely(receiver == NULL || !tina__mailbox_has_room(shard, receiver)))
+    if (tina__unlikely(receiver == NULL))
+        return false;
+    tina__type *type = &shard->p.types[receiver->type];
+    if (tina__unlikely(!tina__mailbox_has_room(type, receiver)))
         return false;
     uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
     if (tina__unlikely(index == TINA__NONE))
@@ -110,7 +113,6 @@ static inline bool deliver_plainly(tina__shard *shard, tina_message *message, fo
                      message->size, TINA__MESSAGE_COUNTED, 0);
     tina__pool_take_at_hand(&shard->messages);
     receiver->inbox_count++;
-    tina__type *type = &shard->p.types[receiver->type];
     tina__mailbox_link_to(shard, type, receiver, tina__isolate_slot(type, receiver), index);
     return true;
 }
@@ -129,6 +131,8 @@ static bool deliver(tina__shard *shard, tina__peer *peer, tina_message *message,
     if (status != TINA_OK) {
         if (may_stall && is_worth_waiting(shard, receiver, status))
             return false;
+        if (status == TINA_MAILBOX_FULL)
+            tina__count_type(&shard->p.types[receiver->type], mailbox_full);
         refuse(shard, peer, message, status);
         return true;
     }

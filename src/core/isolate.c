@@ -6,6 +6,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/mailbox.h"
+#include "core/measure.h"
 #include "core/reactor.h"
 #include "core/stats.h"
 #include "core/supervise.h"
@@ -148,6 +149,8 @@ tina_status tina__isolate_start(tina__shard *shard, const tina__start *start, ti
         return TINA_ARENA_FULL;
     live_link(shard, isolate);
     tina__count(shard, spawns);
+    tina__count_type(type, spawns);
+    tina__measure_peak(type);
     tina_handle self = tina__handle_of_slot(type->handle_base, tina__isolate_slot(type, isolate), isolate->generation);
     *started = self;
     uint16_t name = start->child == TINA__NONE ? 0 : name_child(shard, start->child, isolate, self);
@@ -213,6 +216,7 @@ static inline __attribute__((always_inline)) void end_life(tina__shard *shard, t
     if (isolate->child != TINA__NONE)
         shard->p.children[isolate->child].isolate = TINA__NONE;
     tina__count(shard, exits);
+    tina__count_type(type, exits);
     if (isolate->flags & TINA__ISOLATE_QUEUED) {
         isolate->flags = TINA__ISOLATE_QUEUED | TINA__ISOLATE_DEAD;
         return;

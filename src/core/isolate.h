@@ -63,6 +63,21 @@ typedef struct tina__isolate {
 } tina__isolate;
 TINA_STATIC_ASSERT(sizeof(tina__isolate) == TINA__CACHE_LINE, "an isolate is one line");
 
+/* The message of a type's whose wait is measured, see core/measure.h. */
+typedef struct tina__wait {
+    uint64_t since_ns;
+    uint32_t index; /* in the shard's mail; NONE: none */
+    uint32_t skip;  /* how many messages pass before one is chosen */
+} tina__wait;
+
+/* What is counted of a type, for any thread to read, and outlives a life of its shard's; and what that takes. */
+typedef struct tina__type_record {
+    tina_type_stats stats;
+    tina__wait wait;
+    uint32_t stride; /* in a measured tick, one handler call in so many is timed, and stands for them */
+    uint32_t until;  /* how many come before it */
+} tina__type_record;
+
 typedef struct tina__type {
     /* What dispatch reads, first. */
     tina_handler_fn handler;
@@ -75,12 +90,13 @@ typedef struct tina__type {
     uint64_t budget_tick;
     uint64_t *ready_word; /* of the shard's ready types, the one with this type's bit */
     uint64_t ready_bit;
-    uint64_t handle_base; /* its isolates' handles without slot and generation */
-    uint32_t first;       /* index of slot 0 among all the shard's isolates */
-    uint32_t mailbox_capacity;
+    uint64_t handle_base;  /* its isolates' handles without slot and generation */
+    uint32_t first;        /* index of slot 0 among all the shard's isolates */
+    uint32_t mailbox_room; /* mailbox_capacity, or 0: messages take the long way, see core/measure.h */
     uint8_t id;
     uint8_t containment; /* tina_containment */
 
+    uint32_t mailbox_capacity;
     uint32_t scratch_max;
     uint32_t working_size;
     uint8_t *working; /* working_size for each slot, with its header */
@@ -91,7 +107,8 @@ typedef struct tina__type {
     tina__pool pool;
     const char *name;
     uint64_t filling_bits[2]; /* of the two words before a red zone, what is not the struct's: see core/damage.c */
-    uint8_t unused[24];       /* types lie a power of two apart: each message looks two of them up */
+    tina__type_record *record;
+    uint8_t unused[16]; /* types lie a power of two apart: each message looks two of them up */
 } tina__type;
 TINA_STATIC_ASSERT(sizeof(tina__type) == 256, "types lie a power of two apart");
 

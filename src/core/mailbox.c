@@ -43,6 +43,8 @@ void tina__mailbox_clear(tina__shard *shard, tina__isolate *isolate)
     while ((index = tina__mailbox_pop(shard, isolate)) != TINA__NONE) {
         if (shard->p.mail[index].flags & TINA__MESSAGE_COUNTED)
             tina__count(shard, died_with_owner);
+        if (tina__unlikely(shard->p.mail[index].flags & TINA__MESSAGE_TIMED))
+            tina__measure_dropped(&shard->p.types[isolate->type], index);
         if (index < shard->p.message_count)
             tina__message_release(shard, &shard->p.mail[index]);
         else

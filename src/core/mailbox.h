@@ -8,6 +8,8 @@
 #define TINA__CORE_MAILBOX_H
 
 #include "core/lookup.h"
+#include "core/measure.h"
+#include "core/stats.h"
 #include "core/transfer.h"
 
 /* Is there something that the isolate, parked as it is, would be woken by? */
@@ -71,27 +73,38 @@ static inline void tina__mailbox_link(tina__shard *shard, tina__isolate *isolate
     tina__type *type = &shard->p.types[isolate->type];
     shard->p.mail[index].link = TINA__NONE;
     tina__mailbox_link_to(shard, type, isolate, tina__isolate_slot(type, isolate), index);
+    if (tina__unlikely(tina__measure_is_closed(type)) && index < shard->p.message_count)
+        tina__measure_arrival(shard, type, index);
 }
 
-/* Is there room for one more of the users' messages? */
-static inline bool tina__mailbox_has_room(const tina__shard *shard, const tina__isolate *isolate)
+/* Is there room for one more of the users' messages, and is nothing to be noted of it? */
+static inline bool tina__mailbox_has_room(const tina__type *type, const tina__isolate *isolate)
 {
-    return isolate->inbox_count < shard->p.types[isolate->type].mailbox_capacity;
+    return isolate->inbox_count < type->mailbox_room;
 }
 
 /*
  * Room in the mailbox, and a message to fill: TINA_OK, with its index; the place
- * is taken. TINA_MAILBOX_FULL; TINA_POOL_EXHAUSTED.
+ * is taken. TINA_MAILBOX_FULL; TINA_POOL_EXHAUSTED. _try: what is refused may be
+ * tried again, and is not counted by type.
  */
-static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate *isolate, uint32_t *index)
+static inline tina_status tina__mailbox_try_claim(tina__shard *shard, tina__isolate *isolate, uint32_t *index)
 {
-    if (!tina__mailbox_has_room(shard, isolate))
+    if (isolate->inbox_count >= shard->p.types[isolate->type].mailbox_capacity)
         return TINA_MAILBOX_FULL;
     *index = tina__pool_take(&shard->messages);
     if (*index == TINA__NONE)
         return TINA_POOL_EXHAUSTED;
     isolate->inbox_count++;
     return TINA_OK;
+}
+
+static inline tina_status tina__mailbox_claim(tina__shard *shard, tina__isolate *isolate, uint32_t *index)
+{
+    tina_status status = tina__mailbox_try_claim(shard, isolate, index);
+    if (status == TINA_MAILBOX_FULL)
+        tina__count_type(&shard->p.types[isolate->type], mailbox_full);
+    return status;
 }
 
 /* The place is not needed after all. */

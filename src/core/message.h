@@ -20,6 +20,8 @@ enum {                              /* message.flags */
        TINA__MESSAGE_WITHDRAWN = 8, /* in a channel: the call timed out, its place is wanted back */
        TINA__MESSAGE_WATCH = 16,    /* in a channel: wants to know of its receiver's end */
        TINA__MESSAGE_GIFT = 32,     /* in a channel: carries a descriptor of the system's, or answers one; see core/gift.h */
+       TINA__MESSAGE_FD = 128,      /* in a mailbox: its tag is TINA_TAG_FD */
+       TINA__MESSAGE_TIMED = 256,   /* in a mailbox: its wait is measured, see core/measure.h */
        TINA__MESSAGE_TRANSFER = 64, /* in a channel: names a transfer of its sender's shard, or answers one */
 };
 

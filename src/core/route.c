@@ -6,6 +6,7 @@
 void tina__route_trace_refusal(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status)
 {
     tina__trace_add(shard->p.trace, shard->tick, TINA__EVENT_REFUSED, source, tag, (uint16_t)status, to.bits);
+    tina__tracepoint_refused(to.bits, tag, status);
 }
 
 tina_status tina__route_refused(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, tina_status status)
@@ -119,6 +120,7 @@ void tina__route_commit(tina_ctx *frame)
 {
     tina__shard *shard = frame->shard;
     frame->begun->tag = frame->begun_tag;
+    tina__tracepoint_send(frame->begun->destination.bits, frame->begun_tag, frame->begun->size);
     tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, frame->self, frame->begun_tag, frame->begun->size,
                        frame->begun->destination.bits);
     if (frame->begun_to != NULL) {

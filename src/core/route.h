@@ -63,7 +63,7 @@ static inline tina__isolate *tina__route_deliver(tina__shard *shard, tina_handle
     if (tina__unlikely(slot >= type->pool.limit))
         return NULL;
     tina__isolate *receiver = &type->isolates[slot];
-    if (tina__unlikely(!tina__isolate_is(receiver, to) || receiver->inbox_count >= type->mailbox_capacity))
+    if (tina__unlikely(!tina__isolate_is(receiver, to) || !tina__mailbox_has_room(type, receiver)))
         return NULL;
     tina__pool_take_at_hand(&shard->messages);
     receiver->inbox_count++;

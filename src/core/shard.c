@@ -8,6 +8,7 @@
 #include "core/inbound.h"
 #include "core/invariant.h"
 #include "core/log.h"
+#include "core/measure.h"
 #include "core/peer.h"
 #include "core/reactor.h"
 #include "core/route.h"
@@ -117,6 +118,7 @@ void tina__shard_init(tina__shard *shard, uint8_t id, tina__shared *shared, cons
     shard->drain_deadline_ns = TINA_NONE_NS;
     shard->revive_seen = atomic_load_explicit(&shared->revive, memory_order_relaxed);
     init_types(shard);
+    tina__measure_init(shard);
     init_pools(shard);
     init_children(shard);
     init_peers(shard);
@@ -315,6 +317,8 @@ static uint32_t publish_stats(tina__shard *shard)
 {
     if (shard->work != 0)
         tina__stats_publish(shard);
+    else
+        tina__measure_idle(shard);
     return 0;
 }
 

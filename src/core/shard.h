@@ -10,6 +10,7 @@
 #define TINA__CORE_SHARD_H
 
 #include "base/prng.h"
+#include "base/tracepoint.h"
 #include "core/group.h"
 #include "core/isolate.h"
 #include "core/message.h"
@@ -43,7 +44,11 @@ typedef struct tina__shard_public {
         life; /* grows whenever all that the shard held ended at once, see core/peer.h; written by the shard alone */
     _Atomic uint8_t state; /* tina_shard_state; written by the shard alone */
     char line[TINA__CACHE_LINE - sizeof(uint32_t) - 1];
-    tina__guard guard; /* of the shard's thread */
+    const tina__type_record *types; /* what is counted of its types, which any thread may read. Set before it runs */
+    _Atomic uint64_t idle;          /* see core/stats.h; written by the shard alone */
+    _Atomic uint64_t idle_told;     /* the most of it that was ever told. Any thread */
+    _Atomic uint64_t posts_refused; /* since its inbox was full. Any thread */
+    tina__guard guard;              /* of the shard's thread */
 } tina__shard_public;
 
 typedef enum tina__stop {
@@ -62,6 +67,7 @@ typedef struct tina__shared {
     tina__doorbell *helper_bell;   /* the log has news */
     bool has_log;                  /* somebody reads it */
     const tina__probe *probe;      /* NULL: none */
+    uint64_t (*clock_ns)(void);    /* for what is measured within a tick; NULL: no time passes there */
     uint8_t on_abort;              /* tina_suspect, never the default */
     uint8_t on_foreign_fault;      /* tina_suspect, never the default */
     _Atomic uint32_t revive;       /* how often quarantined shards were asked back. Any thread */
@@ -194,6 +200,7 @@ typedef enum tina__wipe {
 typedef struct tina__shard_parts {
     uint32_t type_count;
     tina__type *types;
+    tina__type_record *type_records;
     uint32_t slot_count; /* over all types */
     tina__isolate *isolates;
     uint32_t message_count;
@@ -322,6 +329,11 @@ typedef struct tina__shard {
     tina_handle undrained[8];
     uint8_t finish_round; /* 0: running; 1, 2: the rounds of the end */
 
+    /* What is measured, see core/measure.h. */
+    uint64_t turned[TINA__DOORBELL_WORDS]; /* types that have had turns which are not counted yet */
+    uint32_t measure_ticks_left;           /* until one is measured */
+    tina__prng measure_chances;
+
     tina__prng prng;
     uint64_t log_written; /* lines since the helper was last rung */
     tina_stats stats;
@@ -383,7 +395,9 @@ void tina__shard_ring_everybody(tina__shard *shard);
 
 void tina__shard_set_state(tina__shard *shard, tina_shard_state state);
 
-/* The counters, with what is derived from the pools. Any thread may copy them at any time, also while the shard begins anew. */
-void tina__shard_read_stats(const tina__shard *shard, const tina__shard_public *public, tina_stats *stats);
+/* The counters, with what is derived from the pools. now_ns: for how long it is idle; 0: as when it was busy last. Any thread may copy them at any time, also while the shard begins anew. */
+void tina__shard_read_stats(const tina__shard *shard, tina__shard_public *public, uint64_t now_ns, tina_stats *stats);
+/* The same for one of its types. */
+void tina__type_read_stats(const tina__type_record *record, tina_type_stats *stats);
 
 #endif

@@ -52,8 +52,10 @@ static inline tina_status check_spawn(const tina_ctx *frame, const tina_spawn *s
     bool is_supervised = group != tina__group_unsupervised(shard->p.group_count);
     if (is_restarted(spawn) && (!tina_fd_is_none(spawn->fd) || !is_supervised))
         return TINA_INVALID; /* nobody would restart it */
-    if (!has_slot(shard, spawn->type))
+    if (!has_slot(shard, spawn->type)) {
+        tina__count_type(&shard->p.types[spawn->type], arena_full);
         return TINA_ARENA_FULL;
+    }
     const tina__group *of = &shard->p.groups[group];
     return of->state != TINA__GROUP_DOWN && of->dynamic_count < of->dynamic_max ? TINA_OK : TINA_GROUP_FULL;
 }

@@ -225,8 +225,11 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     };
     tina__slot_keep_if(shard, child, false);
     child->state = TINA__CHILD_UP;
-    if (child->was_started)
+    if (child->was_started) {
         tina__count(shard, restarts);
+        tina__count_type(type, restarts);
+        tina__tracepoint_restart(shard->id, child->type, type->name);
+    }
     child->was_started = true;
     tina_handle self;
     uint8_t end = TINA_END_CRASH;

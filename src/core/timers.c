@@ -177,6 +177,7 @@ static void timer_expired(tina__shard *shard, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(shard, index);
     if (slot->use == TINA__TIMER_CALL) {
+        tina__count(shard, calls_timed_out);
         tina__call_fail(shard, index, TINA_TIMED_OUT);
         return;
     }

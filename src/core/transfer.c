@@ -134,6 +134,7 @@ tina_status tina__transfer_send(tina__shard *shard, tina__isolate *owner, tina_h
         return status;
     if (size > shard->p.transfer_size)
         return TINA_INVALID;
+    tina__tracepoint_send(to.bits, TINA_TAG_TRANSFER, size);
     return tina_handle_shard(to) == shard->id ? send_here(shard, source, to, index, size)
                                               : send_there(shard, source, to, index, size);
 }

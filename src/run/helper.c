@@ -1,5 +1,7 @@
-/* The helper thread: takes the shards' log lines and dumps to the sink, and is the watchdog. Sleeps when there is nothing to do. */
+/* The helper thread: takes the shards' log lines and dumps to the sink, is the watchdog, and writes the
+   statistics page. Sleeps when there is nothing to do. */
 #include "run/dump.h"
+#include "run/stats_page.h"
 #include "run/watchdog.h"
 
 #include <stdarg.h>
@@ -61,7 +63,7 @@ void tina__helper_body(void *argument)
             return;
         if (!any && is_aborting)
             abort();
-        uint64_t wait_ns = tina__watchdog_turn(system);
+        uint64_t wait_ns = tina__min_u64(tina__watchdog_turn(system), tina__stats_page_turn(system));
         if (any || is_ending || !tina__doorbell_may_sleep(&system->helper_bell))
             continue;
         tina__os_event_wait(system->helper_bell.wake_fd, wait_ns);

@@ -179,7 +179,6 @@ static void sleep_until_work(void *argument)
     tina__doorbell_awake(bell);
     tina__watchdog_awake(thread->system, shard->id);
     tina__count(shard, sleeps);
-    tina__count_by(shard, idle_ns, tina__os_now_ns() - own->now_ns);
 }
 
 /*
@@ -210,10 +209,12 @@ static void poll_until(const tina__shard_thread *thread, uint64_t end_ns)
 static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
 {
     uint64_t now_ns = tina__os_now_ns();
+    tina__stats_busy(thread->shard, now_ns);
     if (tina__shard_tick(thread->shard, now_ns) != 0) {
         *idle_since_ns = 0;
         return;
     }
+    tina__stats_idle(thread->shard, now_ns);
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
     uint64_t spin_end_ns = tina__add_saturating(*idle_since_ns, thread->system->spin_ns);

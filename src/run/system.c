@@ -4,6 +4,7 @@
 #include "core/inbound.h"
 #include "core/stats.h"
 #include "run/crank.h"
+#include "run/stats_page.h"
 #include "run/watchdog.h"
 #include "spec/copy.h"
 #include "spec/mapping.h"
@@ -133,6 +134,7 @@ static void destroy(tina_system *system)
         free(system->threads[i].lives.entries);
     tina__watchdog_close(system);
     tina__crank_close(system);
+    tina__stats_page_close(system);
     tina__spec_free(system->spec);
     free(system->foreign);
     free(system->publics);
@@ -193,6 +195,7 @@ static void fill_shared(tina_system *system)
 {
     const tina_system_spec *spec = system->spec;
     tina__build_shared(spec, system->publics, system->shard_count, &system->shared);
+    system->shared.clock_ns = tina__os_now_ns;
     system->shared.helper_bell = &system->helper_bell;
     system->log_sink = spec->log_sink;
 }
@@ -244,7 +247,8 @@ static tina_status prepare(tina_system *system, tina_error *error)
         tina__error_set(error, TINA_POOL_EXHAUSTED, 0, "", "no memory for the system's own tables");
         return TINA_POOL_EXHAUSTED;
     }
-    return set_trap(system, error);
+    status = set_trap(system, error);
+    return status == TINA_OK ? tina__stats_page_open(system, error) : status;
 }
 
 /* ---- Its threads --------------------------------------------------------------------------------- */
@@ -367,6 +371,7 @@ static void end_helper(tina_system *system)
     if (tina__doorbell_ring(&system->helper_bell, TINA__DOORBELL_CONTROL))
         tina__os_event_signal(system->helper_bell.wake_fd);
     tina__os_thread_join(&system->helper);
+    tina__stats_page_close(system); /* its writer has ended, whoever has not */
 }
 
 /* Joins the threads, which are about to return, and frees everything. The helper first: it asks the others. */
@@ -621,7 +626,7 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
     for (size_t i = 0; i < system->shard_count; i++) {
         const tina__shard *shard = system->threads[i].shard;
         tina_stats stats;
-        tina__shard_read_stats(shard, &system->publics[i], &stats);
+        tina__shard_read_stats(shard, &system->publics[i], 0, &stats);
         tina__stats_add(&report->total, &stats);
         if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
             continue;

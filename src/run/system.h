@@ -56,6 +56,7 @@ struct tina_system {
     size_t foreign_count;
     struct tina__watchdog *watchdog; /* NULL: none */
     struct tina__crank *crank;       /* NULL: every shard has a thread of its own */
+    struct tina__stats_page *page;   /* NULL: none */
 
     _Atomic uint32_t posting; /* threads that are in tina_post */
 

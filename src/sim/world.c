@@ -671,7 +671,7 @@ static void fill_report(const tina__world *world, tina_sim_end end, tina_sim_rep
     for (uint32_t i = 0; i < world->shard_count; i++) {
         tina_stats stats;
         tina__stats_publish(world->shards[i].shard);
-        tina__shard_read_stats(world->shards[i].shard, &world->publics[i], &stats);
+        tina__shard_read_stats(world->shards[i].shard, &world->publics[i], 0, &stats);
         tina__stats_add(&report->total, &stats);
     }
     report->total.backend = TINA_BACKEND_SIM;

@@ -1,5 +1,6 @@
 #include "spec/build.h"
 
+#include "core/measure.h"
 #include "spec/tree.h"
 
 #include <string.h>
@@ -183,6 +184,7 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
     *parts = (tina__shard_parts){
         .type_count = (uint32_t)build->spec->type_count,
         .types = region(build, TINA__REGION_TYPES),
+        .type_records = region(build, TINA__REGION_TYPE_RECORDS),
         .slot_count = limits->slot_total,
         .isolates = region(build, TINA__REGION_ISOLATES),
         .message_count = limits->message_count,
@@ -226,6 +228,19 @@ static void build_parts(const tina__build *build, tina__shard_parts *parts)
     };
 }
 
+static void build_type_records(const tina__build *build)
+{
+    const tina_system_spec *spec = build->spec;
+    tina__type_record *records = region(build, TINA__REGION_TYPE_RECORDS);
+    build->shared->shards[build->shard].types = records;
+    for (size_t i = 0; i < spec->type_count; i++) {
+        tina_type_stats *stats = &records[i].stats;
+        stats->slots = tina__limits_slots(spec, build->shard, i);
+        stats->sample_every = TINA__MEASURE_EVERY;
+        memcpy(stats->name, spec->types[i].name, tina__min_u64(strlen(spec->types[i].name), sizeof stats->name - 1));
+    }
+}
+
 /* What others hold on to, from the boot to the end. */
 static void build_lasting(const tina__build *build, const tina__shard_parts *parts)
 {
@@ -234,6 +249,7 @@ static void build_lasting(const tina__build *build, const tina__shard_parts *par
     tina__log_ring_init(parts->log, region(build, TINA__REGION_LOG_BYTES), limits->log_size);
     tina__trace_init(parts->trace, region(build, TINA__REGION_TRACE_EVENTS), region(build, TINA__REGION_TRACE_DUMP),
                      limits->trace_count);
+    build_type_records(build);
 }
 
 void tina__build_shared(const tina_system_spec *spec, tina__shard_public *publics, size_t shard_count, tina__shared *shared)

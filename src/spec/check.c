@@ -43,6 +43,8 @@ typedef struct place {
 
 #define NO_SHARD SIZE_MAX
 
+#define STATS_PATH_MAX 255 /* bytes */
+
 static place in_list(const place *at, const char *list, size_t index)
 {
     place inner = *at;
@@ -526,9 +528,18 @@ static bool cpus_rules(const place *at)
     return true;
 }
 
+/* ---- The statistics page ---- */
+
+static bool stats_path_rule(const place *at)
+{
+    const char *given = at->spec->stats_path;
+    size_t length = given != NULL ? strnlen(given, STATS_PATH_MAX + 1) : 1;
+    return (length >= 1 && length <= STATS_PATH_MAX) || refuse(at, "stats_path", "must be 1 to %d bytes", STATS_PATH_MAX);
+}
+
 static bool (*const rules[])(const place *at) = {
     numbers_rules, watchdog_rules, descriptors_can_work, choices_rules, types_rules,
-    shard_count,   shards_rules,   channels_rules,       cpus_rules,
+    shard_count,   shards_rules,   channels_rules,       cpus_rules,    stats_path_rule,
 };
 
 tina_status tina__spec_check(const tina_system_spec *spec, tina_error *error)

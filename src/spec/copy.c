@@ -102,6 +102,8 @@ static tina_system_spec *lay_out(layout *to, const tina_system_spec *spec)
     inner.shards = add_shards(to, spec);
     inner.root = add_root(to, spec);
     inner.channels = add(to, spec->channels, spec->channel_spec_count, sizeof *spec->channels);
+    if (spec->stats_path != NULL)
+        inner.stats_path = add(to, spec->stats_path, strlen(spec->stats_path) + 1, 1);
     inner.cpus = add(to, spec->cpus, spec->cpu_count, sizeof *spec->cpus);
     if (copy != NULL)
         *copy = inner;

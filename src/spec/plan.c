@@ -94,6 +94,7 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
                                     0, 0},
         [TINA__REGION_SHARD] = {"the shard", 1, sizeof(tina__shard), LINE, 0, 0},
         [TINA__REGION_TYPES] = {"types", spec->type_count, sizeof(tina__type), LINE, 0, 0},
+        [TINA__REGION_TYPE_RECORDS] = {"types' counters", spec->type_count, sizeof(tina__type_record), LINE, 0, 0},
         [TINA__REGION_ISOLATES] = {"isolates", limits->slot_total, sizeof(tina__isolate), LINE, 0, 0},
         [TINA__REGION_MAIL] = {"messages, timers and watches",
                                (size_t)limits->message_count + limits->timer_count + limits->watch_count,

@@ -21,6 +21,7 @@ typedef enum tina__region_id {
     /* The runtime's. */
     TINA__REGION_SHARD,
     TINA__REGION_TYPES,
+    TINA__REGION_TYPE_RECORDS,
     TINA__REGION_ISOLATES,
     TINA__REGION_MAIL,
     TINA__REGION_TIMER_GENERATIONS,

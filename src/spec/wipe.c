@@ -106,6 +106,10 @@ static void close_books(tina__shard *shard)
     tina__count_by(shard, io_cancelled, under_way);
     tina__count_by(shard, exits, stats->spawns - stats->exits);
     tina__count_by(shard, dispatches, shard->handled);
+    for (uint32_t i = 0; i < shard->p.type_count; i++) {
+        tina_type_stats *type = &shard->p.type_records[i].stats;
+        __atomic_store_n(&type->exits, type->spawns, __ATOMIC_RELAXED);
+    }
 }
 
 /* ---- What the next life inherits ------------------------------------------------------------------ */

@@ -23,6 +23,6 @@ if ! clang $flags "$work/none.c" -o "$work/none" 2>/dev/null; then
     exit 0
 fi
 # shellcheck disable=SC2086
-clang $flags "$here/${target}_fuzz.c" -o "$work/$target"
+clang $flags -I"$here/../../include" -I"$here/../../src" "$here/${target}_fuzz.c" -o "$work/$target"
 mkdir "$work/found" # new inputs that reach something go there, not into the source
 "$work/$target" -runs="$inputs" -seed="$seed" -max_len=16384 -timeout=10 "$work/found" "$here/$target"

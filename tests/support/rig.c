@@ -720,7 +720,7 @@ tina_stats rig_stats(const rig_system *rig, size_t shard)
 {
     tina_stats stats;
     tina__stats_publish(rig->shards[shard]);
-    tina__shard_read_stats(rig->shards[shard], &rig->publics[shard], &stats);
+    tina__shard_read_stats(rig->shards[shard], &rig->publics[shard], 0, &stats);
     return stats;
 }
 
