@@ -14,7 +14,7 @@
 #include <tina/tina.h>
 
 enum { TYPE_METRICS, TYPE_CLIENT, TYPE_VICTIM, TYPE_COUNT };
-enum { SHARDS_HERE_MAX = 4, CLIENTS_PER_SHARD_MAX = 6, PLACES_MAX = 3, LINE_MAX_HERE = 512, PARTS = 3 };
+enum { SHARDS_HERE_MAX = 4, CLIENTS_PER_SHARD_MAX = 4, PLACES_MAX = 3, LINE_MAX_HERE = 512, PARTS = 3 };
 enum { TAG_SETTLED = TINA_TAG_USER, TAG_LEAVE };
 
 #define MILLISECOND_NS 1000000ull
@@ -360,7 +360,7 @@ static void choose(metrics_run *run, uint64_t *state)
 static void grow(const metrics_run *run, tina_shard_spec *shards, uint64_t *state)
 {
     static tina_child children[SHARDS_HERE_MAX][2 + CLIENTS_PER_SHARD_MAX];
-    static const uint32_t places[CLIENTS_PER_SHARD_MAX] = {0, 1, 2, 3, 4, 5};
+    static const uint32_t places[CLIENTS_PER_SHARD_MAX] = {0, 1, 2, 3};
     uint32_t restart_max = draw(state, 3, 100);
     for (uint32_t shard = 0; shard < run->shards; shard++) {
         tina_child *next = children[shard];
@@ -403,6 +403,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
     spec->timer_resolution_ns = MILLISECOND_NS;
     spec->fd_count = 64;
     spec->op_count = 128;
+    spec->buffer_size = draw(&seed, 512, 4096); /* an answer is long, and a round sends a buffer */
     config->ticks_max = 20000;
     config->checkers = checkers;
     config->checker_count = sizeof checkers / sizeof checkers[0];
