@@ -1,7 +1,6 @@
 #include "metrics/answer.h"
 #include "metrics/isolate.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define SECOND_NS  1000000000ull
@@ -100,12 +99,21 @@ static void add(tina__scraper *me, const char *bytes, uint32_t size)
     me->piece_size += size;
 }
 
+/* "1a2b\r\n" */
+static void write_chunk_head(char at[CHUNK_HEAD], uint32_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t i = 0; i < 4; i++)
+        at[i] = digits[size >> (12 - 4 * i) & 15];
+    memcpy(at + 4, "\r\n", 2);
+}
+
 /* As much as has room: as a chunk, or for a client of HTTP/1.0 as it is, until the end of the connection. */
 static void add_metrics(tina__scraper *me, tina_ctx *ctx)
 {
     bool is_chunked = me->request.minor_version != 0;
     uint32_t head = is_chunked ? CHUNK_HEAD : 0, around = is_chunked ? CHUNK_HEAD + CHUNK_TAIL + LAST_CHUNK : 0;
-    char *at = me->piece + me->piece_size, size_line[CHUNK_HEAD + 1];
+    char *at = me->piece + me->piece_size;
     uint32_t size = TINA__SCRAPER_PIECE_MAX - me->piece_size - around;
     me->has_more = tina__report_write(&me->report, &me->args, at + head, &size, ctx);
     if (!is_chunked) {
@@ -113,8 +121,7 @@ static void add_metrics(tina__scraper *me, tina_ctx *ctx)
         return;
     }
     if (size != 0) { /* an empty chunk would be the last */
-        snprintf(size_line, sizeof size_line, "%04x\r\n", (unsigned)size);
-        memcpy(at, size_line, CHUNK_HEAD);
+        write_chunk_head(at, size);
         me->piece_size += CHUNK_HEAD + size;
         add(me, "\r\n", CHUNK_TAIL);
     }
