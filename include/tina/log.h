@@ -31,7 +31,8 @@ TINA_API void tina_log_to_stderr(void *user, int shard, tina_level level, const 
  * daemon, under the program's name and process id. Where no logger takes it at once:
  * as tina_log_to_stderr.
  * user (the spec's log_user): the path of the logger's socket, a const char * that
- * stays the program's; NULL: /dev/log.
+ * stays the program's; NULL: /dev/log. It reads the environment at each line, so
+ * the program must not change that meanwhile.
  */
 TINA_API void tina_log_to_syslog(void *user, int shard, tina_level level, const char *line, size_t length);
 

@@ -63,7 +63,7 @@ void tina_log_to_stderr(void *user, int shard, tina_level level, const char *lin
 void tina_log_to_syslog(void *user, int shard, tina_level level, const char *line, size_t length)
 {
     static const unsigned severities[] = {3, 4, 6, 7};
-    static const unsigned daemon = 3;
+    static const unsigned facility = 3; /* daemon */
     const char *path = user != NULL ? user : SYSLOG_PATH;
     unsigned severity = severities[level <= TINA_LOG_DEBUG ? level : TINA_LOG_DEBUG];
     char before[96], text[TEXT_MAX];
@@ -74,7 +74,7 @@ void tina_log_to_syslog(void *user, int shard, tina_level level, const char *lin
         print_or_count(text, make_text(text, before, shard, "", line, length));
         return;
     }
-    snprintf(before, sizeof before, "<%u>%.64s[%ld]: ", daemon * 8 + severity, tina__os_program_name(),
+    snprintf(before, sizeof before, "<%u>%.64s[%ld]: ", facility * 8 + severity, tina__os_program_name(),
              tina__os_process_id());
     size_t size = make_text(text, before, shard, "", line, length);
     if (!tina__os_send_datagram(path, text, size))

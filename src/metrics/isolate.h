@@ -26,7 +26,7 @@ typedef struct tina__listener {
     tina_metrics_args args;
     tina_fd fd;
     tina_fd waiting;                                 /* accepted, and there is no isolate for it yet; none: nobody */
-    tina_handle scrapers[TINA_METRICS_SCRAPERS_MAX]; /* some of them may have ended */
+    tina_handle scrapers[TINA_METRICS_SCRAPERS_MAX]; /* that live; one may have ended, if it could not be watched */
     uint32_t scraper_count;
 } tina__listener;
 

@@ -26,7 +26,17 @@ static tina_effect accept_next(tina__listener *me, tina_ctx *ctx)
 
 static void forget(tina__listener *me, uint32_t index) { me->scrapers[index] = me->scrapers[--me->scraper_count]; }
 
-/* Those that have ended are no more told of. */
+static void scraper_ended(tina__listener *me, const tina_message *message)
+{
+    tina_down down;
+    memcpy(&down, message->payload, sizeof down);
+    for (uint32_t i = me->scraper_count; i-- > 0;) {
+        if (tina_handle_equal(me->scrapers[i], down.who))
+            forget(me, i);
+    }
+}
+
+/* Some may have ended without its being told: there may be no watch for them. */
 static void ask_for_room(tina__listener *me, tina_ctx *ctx)
 {
     for (uint32_t i = me->scraper_count; i-- > 0;) {
@@ -45,8 +55,12 @@ static tina_status spawn(tina__listener *me, tina_fd fd, tina_ctx *ctx)
                         .args_size = sizeof args};
     if (me->scraper_count == TINA_METRICS_SCRAPERS_MAX)
         return TINA_ARENA_FULL;
-    tina_status status = tina_spawn_child(ctx, &child, &me->scrapers[me->scraper_count]);
-    me->scraper_count += status == TINA_OK;
+    tina_handle *scraper = &me->scrapers[me->scraper_count];
+    tina_status status = tina_spawn_child(ctx, &child, scraper);
+    if (status == TINA_OK) {
+        me->scraper_count++;
+        tina_ignore(tina_watch(ctx, *scraper)); /* without, its end is noticed when room is needed */
+    }
     return status;
 }
 
@@ -149,6 +163,7 @@ tina_effect tina__listener_handle(tina__listener *me, const tina_message *messag
     switch (message->tag) {
     case TINA_IO_ACCEPT: return accepted(me, message, ctx);
     case TINA_TAG_TIMER: return try_again(me, ctx);
+    case TINA_TAG_DOWN: scraper_ended(me, message); return tina_receive();
     case TINA_TAG_SHUTDOWN: return finish(me, ctx);
     default: return tina_receive();
     }

@@ -181,9 +181,10 @@ static bool write_part(tina__report *report, const tina_metrics_args *args, tina
     to->is_cut = false;
     bool has_more = args->extra(to, report->part, args->user);
     to->capacity = capacity;
-    if (to->is_cut)
+    if (to->is_cut && !report->has_warned)
         tina_log(ctx, TINA_LOG_WARN, "part %u of the program's own metrics has a line too many, or a name too long",
                  (unsigned)report->part);
+    report->has_warned = report->has_warned || to->is_cut;
     return has_more && ++report->part < TINA__REPORT_PARTS_MAX;
 }
 

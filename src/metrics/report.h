@@ -17,6 +17,7 @@ typedef struct tina__report {
     uint64_t shared_names[4]; /* bits: types whose name another type has, too, so that it does not tell them apart */
     uint32_t family, shard, type, part; /* what is next */
     bool has_heading;                   /* of the family, it is written */
+    bool has_warned;                    /* that something of the program's own was left out */
     tina_metrics_writer writer;
 } tina__report;
 

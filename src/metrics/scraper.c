@@ -29,7 +29,8 @@ static bool is_idle(const tina__scraper *me) { return me->state == READING && me
 /* For a request, or its answer. */
 static uint64_t due_after(const tina__scraper *me, const tina_ctx *ctx)
 {
-    return tina_now(ctx) + (me->args.timeout_ns != 0 ? me->args.timeout_ns : TIMEOUT_NS);
+    uint64_t now_ns = tina_now(ctx), timeout_ns = me->args.timeout_ns != 0 ? me->args.timeout_ns : TIMEOUT_NS;
+    return timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
 }
 
 static uint64_t time_left(const tina__scraper *me, const tina_ctx *ctx)
