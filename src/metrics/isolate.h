@@ -22,12 +22,13 @@ enum { TINA__METRICS_LISTENER = 1, TINA__METRICS_SCRAPER };
 
 typedef struct tina__listener {
     uint8_t part; /* TINA__METRICS_LISTENER */
-    bool is_accepting, is_ending;
+    bool is_accepting, has_timer, is_ending;
     tina_metrics_args args;
     tina_fd fd;
     tina_fd waiting;                                 /* accepted, and there is no isolate for it yet; none: nobody */
     tina_handle scrapers[TINA_METRICS_SCRAPERS_MAX]; /* that live; one may have ended, if it could not be watched */
     uint32_t scraper_count;
+    uint32_t asked; /* how many were asked for room: the next is another */
 } tina__listener;
 
 /* What a scraper is given. Its size is what tells it from a listener, whose args are smaller. */

@@ -5,10 +5,11 @@
 enum { BACKLOG = 128, ADDRESS_TEXT = 128 };
 enum { NO_ADDRESS = 1, NO_SOCKET, NO_TIMER }; /* reasons to crash */
 
-static tina_effect try_later(tina_ctx *ctx)
+static tina_effect try_later(tina__listener *me, tina_ctx *ctx)
 {
-    if (tina_timer_start(ctx, TINA__METRICS_PAUSE_NS, TINA_TAG_TIMER, NULL) != TINA_OK)
+    if (!me->has_timer && tina_timer_start(ctx, TINA__METRICS_PAUSE_NS, TINA_TAG_TIMER, NULL) != TINA_OK)
         return tina_crash(NO_TIMER);
+    me->has_timer = true;
     return tina_receive();
 }
 
@@ -19,29 +20,21 @@ static tina_effect accept_next(tina__listener *me, tina_ctx *ctx)
     if (me->is_ending)
         return tina_done();
     me->is_accepting = tina_io_start(ctx, &accept) == TINA_OK;
-    return me->is_accepting ? tina_receive() : try_later(ctx);
+    return me->is_accepting ? tina_receive() : try_later(me, ctx);
 }
 
 /* ---- Scrapers ---- */
 
 static void forget(tina__listener *me, uint32_t index) { me->scrapers[index] = me->scrapers[--me->scraper_count]; }
 
-static void scraper_ended(tina__listener *me, const tina_message *message)
-{
-    tina_down down;
-    memcpy(&down, message->payload, sizeof down);
-    for (uint32_t i = me->scraper_count; i-- > 0;) {
-        if (tina_handle_equal(me->scrapers[i], down.who))
-            forget(me, i);
-    }
-}
-
-/* Some may have ended without its being told: there may be no watch for them. */
+/* One after the other, a pause apart: whoever is idle leaves at once, and one place is all that is needed. */
 static void ask_for_room(tina__listener *me, tina_ctx *ctx)
 {
-    for (uint32_t i = me->scraper_count; i-- > 0;) {
-        if (tina_send(ctx, me->scrapers[i], TINA__METRICS_MAKE_ROOM, NULL, 0) == TINA_STALE_HANDLE)
-            forget(me, i);
+    while (me->scraper_count != 0) {
+        uint32_t index = me->asked++ % me->scraper_count;
+        if (tina_send(ctx, me->scrapers[index], TINA__METRICS_MAKE_ROOM, NULL, 0) != TINA_STALE_HANDLE)
+            return;
+        forget(me, index); /* it could not be watched */
     }
 }
 
@@ -73,20 +66,34 @@ static tina_effect admit(tina__listener *me, tina_fd fd, tina_ctx *ctx)
     case TINA_ARENA_FULL:
         me->waiting = fd;
         ask_for_room(me, ctx);
-        return try_later(ctx);
+        return try_later(me, ctx);
     default:
         tina_ignore(tina_io_start(ctx, &close)); /* never refused */
         return accept_next(me, ctx);
     }
 }
 
+/* Something has changed for who waits, or for whom nothing could be accepted. */
 static tina_effect try_again(tina__listener *me, tina_ctx *ctx)
 {
     tina_fd fd = me->waiting;
     me->waiting = (tina_fd){0};
     if (me->is_ending)
-        return tina_done();
-    return tina_fd_is_none(fd) ? accept_next(me, ctx) : admit(me, fd, ctx);
+        return me->is_accepting ? tina_receive() : tina_done();
+    if (!tina_fd_is_none(fd))
+        return admit(me, fd, ctx);
+    return me->is_accepting ? tina_receive() : accept_next(me, ctx);
+}
+
+static tina_effect scraper_ended(tina__listener *me, const tina_message *message, tina_ctx *ctx)
+{
+    tina_down down;
+    memcpy(&down, message->payload, sizeof down);
+    for (uint32_t i = me->scraper_count; i-- > 0;) {
+        if (tina_handle_equal(me->scrapers[i], down.who))
+            forget(me, i);
+    }
+    return try_again(me, ctx);
 }
 
 static tina_effect accepted(tina__listener *me, const tina_message *message, tina_ctx *ctx)
@@ -97,7 +104,7 @@ static tina_effect accepted(tina__listener *me, const tina_message *message, tin
     switch (message->io.status) {
     case TINA_OK: return admit(me, message->io.fd, ctx);
     case TINA_RESET: return accept_next(me, ctx); /* it left before its turn came */
-    default: return try_later(ctx);
+    default: return try_later(me, ctx);
     }
 }
 
@@ -162,8 +169,8 @@ tina_effect tina__listener_handle(tina__listener *me, const tina_message *messag
 {
     switch (message->tag) {
     case TINA_IO_ACCEPT: return accepted(me, message, ctx);
-    case TINA_TAG_TIMER: return try_again(me, ctx);
-    case TINA_TAG_DOWN: scraper_ended(me, message); return tina_receive();
+    case TINA_TAG_TIMER: me->has_timer = false; return try_again(me, ctx);
+    case TINA_TAG_DOWN: return scraper_ended(me, message, ctx);
     case TINA_TAG_SHUTDOWN: return finish(me, ctx);
     default: return tina_receive();
     }
