@@ -170,11 +170,12 @@ static tina_effect answer(tina__scraper *me, tina_ctx *ctx)
 
 static tina_effect next_piece(tina__scraper *me, tina_ctx *ctx)
 {
-    if (!me->has_more)
-        return me->is_last ? linger(me, ctx) : next_request(me, ctx);
     me->piece_start = me->piece_size = 0;
-    add_metrics(me, ctx);
-    return me->piece_size != 0 ? send_piece(me, ctx) : next_piece(me, ctx);
+    if (me->has_more)
+        add_metrics(me, ctx);
+    if (me->piece_size != 0)
+        return send_piece(me, ctx);
+    return me->is_last ? linger(me, ctx) : next_request(me, ctx);
 }
 
 static tina_effect sent(tina__scraper *me, const tina_message *message, tina_ctx *ctx)

@@ -24,10 +24,14 @@ def port_of(address):
     return int(re.search(r":(\d+)/", address)[1])
 
 
-def free_port():
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextlib.contextmanager
+def held_port():
+    """A port that is shared with the metrics' listeners alone: nobody who asks for any is given it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def scrape(address):
@@ -157,9 +161,9 @@ def slow_scrapers_hold_nobody_up(backend):
 
 def they_tell_of_a_quarantine(backend):
     """The chaos client's shard goes down; the metrics of the other one say so, at the same address."""
-    where = f"127.0.0.1:{free_port()}"
-    with Program("tcp_echo", "--backend", backend, "--metrics", where, "--crash-after", 1, "--restart-max", 1,
-                 "--shard-restart-max", 1, "--quiet", "--stats") as program:
+    with held_port() as port, \
+            Program("tcp_echo", "--backend", backend, "--metrics", f"127.0.0.1:{port}", "--crash-after", 1, "--restart-max",
+                    1, "--shard-restart-max", 1, "--quiet", "--stats") as program:
         address = address_of(program)
         program.wait_for("quarantine", bound_s=60)
         deadline = time.monotonic() + 30 * PATIENCE

@@ -274,6 +274,9 @@ static void tells_right(uint8_t backend)
         assert_int_equal(tina_post(system, tina_named(1, NAME_WORKER), TAG_WORK, NULL, 0), TINA_OK);
         tina_test_await(&seen.worked, i);
     }
+    /* Counters of another shard are as of its last tick. */
+    tina_test_await_that(strstr(scraped(), "\ntina_type_dispatches_total{shard=\"1\",type=\"" ODD_ESCAPED "\"} 5\n") !=
+                         NULL);
     tina_stats stats = tina_test_stats(system, 1);
     char limit[128];
     snprintf(limit, sizeof limit, "tina_pool_limit{shard=\"1\",pool=\"messages\"} %u", stats.messages.limit);
@@ -662,15 +665,18 @@ static void shutdown_does_not_wait_for_the_dead(void **state)
 
 /* ---- Restarts ---- */
 
-static uint32_t free_port(void)
+/* A port that is held, and shared with the listeners alone: nobody who asks for any is given it. */
+static int hold_port(char *address, size_t size)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t at_size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), is_shared = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &is_shared, sizeof is_shared), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof is_shared), 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
-    close(fd);
-    return ntohs(at.sin_port);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &at_size), 0);
+    snprintf(address, size, "127.0.0.1:%u", (unsigned)ntohs(at.sin_port));
+    return fd;
 }
 
 /* Its sibling takes it along; it comes back to its port, and those whom the old one had are gone. */
@@ -678,7 +684,7 @@ static void comes_back(uint8_t backend)
 {
     static char address[64];
     setup *it = prepare(backend);
-    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
+    int held = hold_port(address, sizeof address);
     it->metrics.address = address;
     it->spec.shard_count = 1;
     it->spec.root.strategy = TINA_ONE_FOR_ALL;
@@ -701,6 +707,7 @@ static void comes_back(uint8_t backend)
     tina_end_report report;
     tina_test_end(system, &report);
     assert_int_equal(report.total.restarts, 20);
+    close(held);
 }
 
 static void restarted_listener_serves_again(void **state)
@@ -714,7 +721,7 @@ static void outlives_a_shard(uint8_t backend)
 {
     static char address[64];
     setup *it = prepare(backend);
-    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
+    int held = hold_port(address, sizeof address);
     it->metrics.address = address;
     it->spec.root.restart_max = TINA_NONE;
     it->spec.shard_restart_max = TINA_NONE;
@@ -729,6 +736,7 @@ static void outlives_a_shard(uint8_t backend)
     }
     tina_stop(system);
     tina_test_join(system, NULL);
+    close(held);
 }
 
 static void other_shards_go_on_where_one_is_quarantined(void **state)
