@@ -176,14 +176,15 @@ static char *asked(const char *request)
     return text;
 }
 
-/* Takes the next chunked answer out of a text, and puts its body together in place. Returns what is behind it. */
-static char *take_page(char *text, char **page)
+/* Takes the next chunked answer out of a text, puts its body together in place, and returns it; *rest is what is behind. */
+static char *take_page(char *text, char **rest)
 {
     static const char head[] = PAGE_HEAD "Transfer-Encoding: chunked\r\n";
     assert_memory_equal(text, head, sizeof head - 1);
-    char *from = strstr(text, "\r\n\r\n"), *to;
+    char *from = strstr(text, "\r\n\r\n");
     assert_non_null(from);
-    *page = to = from += 4;
+    from += 4;
+    char *page = from, *to = from;
     for (;;) {
         size_t size = strtoul(from, &from, 16);
         assert_memory_equal(from, "\r\n", 2);
@@ -196,13 +197,13 @@ static char *take_page(char *text, char **page)
             break;
     }
     *to = '\0';
-    return from;
+    *rest = from;
+    return page;
 }
 
 static char *scraped(void)
 {
-    char *page;
-    char *rest = take_page(asked(LAST), &page);
+    char *rest, *page = take_page(asked(LAST), &rest);
     assert_string_equal(rest, "");
     return page;
 }
@@ -458,9 +459,8 @@ static void contains_faults(uint8_t backend)
         is_well_formed(scraped());
     }
     say(other, LAST);
-    char *page;
     hear(other, text, sizeof text, &error);
-    take_page(text, &page);
+    char *rest, *page = take_page(text, &rest);
     has_line(page, "tina_restarts_total{shard=\"0\"} 0"); /* it was nobody's child */
     has_line(page, "tina_shard_restarts_total{shard=\"0\"} 0");
     close(other);
@@ -505,14 +505,16 @@ static void speaks_http(uint8_t backend)
     say(fd, REQUEST "GET /no HTTP/1.1\r\nHost: t\r\n\r\n" REQUEST "HEAD /metrics HTTP/1.1\r\nHost: t\r\n\r\n" LAST);
     hear(fd, text, sizeof text, &error);
     close(fd);
-    char *page, *rest = take_page(text, &page);
+    char *rest, *page = take_page(text, &rest);
     assert_memory_equal(rest, "HTTP/1.1 404 Not Found\r\n", 24);
     rest = strstr(rest, "at /metrics\n") + strlen("at /metrics\n");
-    rest = take_page(rest, &page);
+    is_well_formed(page);
+    page = take_page(rest, &rest);
     is_well_formed(page);
     static const char head_answer[] = PAGE_HEAD "Transfer-Encoding: chunked\r\n\r\n";
     assert_memory_equal(rest, head_answer, sizeof head_answer - 1);
-    rest = take_page(rest + sizeof head_answer - 1, &page);
+    page = take_page(rest + sizeof head_answer - 1, &rest);
+    is_well_formed(page);
     assert_string_equal(rest, "");
     tina_test_end(system, NULL);
 }
@@ -561,8 +563,7 @@ static void serves_many(uint8_t backend)
         if (i % 2 != 0)
             shutdown(fds[i], SHUT_WR);
         hear(fds[i], text, sizeof text, &error);
-        char *page;
-        take_page(text, &page);
+        char *rest, *page = take_page(text, &rest);
         is_well_formed(page);
         close(fds[i]);
     }
@@ -590,8 +591,9 @@ static void keeps_the_polite(uint8_t backend)
     say(fd, LAST);
     hear(fd, text, sizeof text, &error);
     assert_int_equal(error, 0);
-    char *page;
-    assert_string_equal(take_page(text, &page), "");
+    char *rest, *page = take_page(text, &rest);
+    is_well_formed(page);
+    assert_string_equal(rest, "");
     close(fd);
     tina_test_end(system, NULL);
 }
