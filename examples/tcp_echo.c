@@ -14,7 +14,7 @@
  */
 #include "common.h"
 
-enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_CLIENT, TYPE_CHAOS, TYPE_COUNT };
+enum { TYPE_LISTENER, TYPE_CONNECTION, TYPE_CLIENT, TYPE_CHAOS, TYPE_METRICS, TYPE_COUNT };
 enum { NAME_LISTENER = 1 };
 enum {
     TAG_ASK_PORT = TINA_TAG_USER, /* a call to shard 0's listener */
@@ -25,6 +25,7 @@ enum {
 
 enum {
     CLIENTS_PER_SHARD = 2,
+    SCRAPERS = 8,   /* of the metrics, at once */
     SPARE_FDS = 64, /* for listeners, clients, and connections that are just being closed */
     BACKLOG = 4096,
     BUFFERS_MAX = 32768,
@@ -42,6 +43,7 @@ enum {
 /* Read by everybody, written by nobody once the system runs; but for the port. */
 typedef struct echo_settings {
     tina_address address;
+    const char *metrics; /* where they are served; NULL: nowhere */
     uint32_t port; /* shard 0's listener's alone: what it chose for 0 outlives it, so that it comes back to where it was */
     uint32_t shards, crash_after, fault, restart_max, shard_restart_max, seconds, backend, connections, buffers;
     const char *stats_page;
@@ -376,7 +378,7 @@ static tina_effect client_handle(void *self, const tina_message *message, tina_c
 
 /* ---- The system ---------------------------------------------------------------- */
 
-enum { CHILDREN_MAX = 1 + CLIENTS_PER_SHARD + 1 };
+enum { CHILDREN_MAX = 1 + CLIENTS_PER_SHARD + 1 + 1 };
 
 typedef struct child_list {
     tina_child children[CHILDREN_MAX];
@@ -388,6 +390,10 @@ static void add_child(child_list *tree, tina_child child) { tree->children[tree-
 static void plant(child_list *tree, uint32_t shard, const echo_settings *settings)
 {
     bool is_last = shard == settings->shards - 1;
+    static tina_metrics_args metrics;
+    metrics.address = settings->metrics;
+    if (settings->metrics != NULL) /* on each shard: one that is quarantined answers no more */
+        add_child(tree, (tina_child){.type = TYPE_METRICS, .args = &metrics, .args_size = sizeof metrics});
     if (settings->is_server || shard == 0)
         add_child(tree, (tina_child){.type = TYPE_LISTENER, .name = NAME_LISTENER});
     for (uint32_t i = 0; i < CLIENTS_PER_SHARD && !settings->is_server; i++)
@@ -426,6 +432,7 @@ static int run(echo_settings *settings)
                          .size = sizeof(client),
                          .slot_count = CLIENTS_PER_SHARD},
         [TYPE_CHAOS] = {.name = "chaos client", .init = client_init, .handler = client_handle, .size = sizeof(client)},
+        [TYPE_METRICS] = TINA_METRICS_TYPE(SCRAPERS),
     };
     static child_list trees[TINA_SHARDS_MAX];
     static tina_shard_spec shards[TINA_SHARDS_MAX];
@@ -438,7 +445,7 @@ static int run(echo_settings *settings)
     }
     tina_system_spec spec = {
         .types = types,
-        .type_count = TYPE_COUNT,
+        .type_count = settings->metrics != NULL ? TYPE_COUNT : TYPE_METRICS,
         .shards = shards,
         .shard_count = settings->shards,
         .user = settings,
@@ -486,6 +493,7 @@ int main(int argc, char **argv)
          .number = &settings.shard_restart_max, .most = 1000000},
         {"--abort-on-quarantine", "end rather than go on without a shard", .is_set = &settings.aborts_on_quarantine},
         {"--seconds", "how long to run; 0: until SIGTERM or SIGINT", .number = &settings.seconds, .most = 1000000000},
+        {"--metrics", "serve Prometheus metrics there, such as 127.0.0.1:9464", .text = &settings.metrics},
         {"--backend", "auto, uring or epoll", .number = &settings.backend, .choices = backends},
         {"--stats", "at the end, print what was used and where the messages went", .is_set = &settings.wants_stats},
         {"--stats-page", "a file to keep for tinatop to read while it runs", .text = &settings.stats_page},

@@ -169,8 +169,8 @@ typedef struct tina_system_spec {
 
     /* Called by the system's one helper thread, never by a shard; for the boot report, by the booting thread before any
      * shard runs; for shards that don't come back at the end, by the joining thread, behind the helper's last call.
-     * NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline and no final zero; shard
-     * is -1 for the system's own lines. A sink that blocks holds up the watchdog too. */
+     * <tina/log.h> has ready ones. NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline
+     * and no final zero; shard is -1 for the system's own lines. A sink that blocks holds up the watchdog too. */
     void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length);
     void *log_user;
     /* The library's own invariant is broken: the last call before abort(). */

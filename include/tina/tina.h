@@ -28,6 +28,7 @@
  *   types.h   handles, messages, effects      ctx.h     what a handler may do
  *   spec.h    what a system is made of        io.h      sockets and operations
  *   system.h  running it                      sim.h     running it under a seed
+ *   log.h     ready sinks for its log         metrics.h an isolate that serves its counters
  *   status.h  what a call came to             sim_main.h  a main for that: thousands of seeds
  */
 #ifndef TINA_TINA_H
@@ -35,6 +36,8 @@
 
 #include <tina/ctx.h>
 #include <tina/io.h>
+#include <tina/log.h>
+#include <tina/metrics.h>
 #include <tina/sim.h>
 #include <tina/spec.h>
 #include <tina/status.h>

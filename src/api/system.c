@@ -5,7 +5,7 @@
 #include "spec/check.h"
 #include "spec/copy.h"
 
-#include <stdio.h>
+#include <tina/log.h>
 
 /* The caller's spec as this library knows it, checked. */
 static tina_status take_spec(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_system_spec *whole,
@@ -58,37 +58,6 @@ tina_status tina_start_sized(const tina_system_spec *spec, size_t spec_size, uin
     return tina__system_start(&whole, false, system, error);
 }
 
-/* Lines that nobody read are counted, and told of when somebody reads again. */
-static void print_or_count(const char *text, size_t length)
-{
-    static _Atomic uint64_t lost;
-    uint64_t count = atomic_exchange_explicit(&lost, 0, memory_order_relaxed);
-    if (count != 0) {
-        char line[64];
-        int size = snprintf(line, sizeof line, "[tina] warn: %llu lines were lost", (unsigned long long)count);
-        if (!tina__os_print_error(line, (size_t)size)) {
-            atomic_fetch_add_explicit(&lost, count + 1, memory_order_relaxed);
-            return;
-        }
-    }
-    if (!tina__os_print_error(text, length))
-        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
-}
-
-static void print_line(void *user, int shard, tina_level level, const char *line, size_t length)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    (void)user;
-    char text[TINA_LOG_LINE_MAX + 64];
-    const char *name = level <= TINA_LOG_DEBUG ? names[level] : "?";
-    if (level == TINA_LOG_DEBUG && shard < 0)
-        return; /* the memory plan: for sinks that want it */
-    int size = shard < 0 ? snprintf(text, sizeof text, "[tina] %s: %.*s", name, (int)length, line)
-                         : snprintf(text, sizeof text, "[shard %d] %s: %.*s", shard, name, (int)length, line);
-    if (size > 0)
-        print_or_count(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
-}
-
 tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint32_t api_version, tina_error *error)
 {
     tina_system_spec whole;
@@ -98,7 +67,7 @@ tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint
     if (whole.signals == TINA_SIGNALS_AUTO)
         whole.signals = TINA_SIGNALS_ALL;
     if (whole.log_sink == NULL)
-        whole.log_sink = print_line;
+        whole.log_sink = tina_log_to_stderr;
     tina_system *system;
     status = tina__system_start(&whole, !whole.quiet, &system, error);
     if (status != TINA_OK)

@@ -110,6 +110,16 @@ bool tina__os_poller_wait(int poller, uint64_t deadline_ns);
 /* A line and a newline to standard error, in one write. False: nobody reads there; waits at most a moment, and raises no SIGPIPE. */
 bool tina__os_print_error(const char *line, size_t length);
 
+/* Standard error goes to systemd's journal, which understands lines that begin with a severity in angle brackets. */
+bool tina__os_error_is_journal(void);
+
+/* What the program is called, without its folder (static storage), and its number. */
+const char *tina__os_program_name(void);
+long tina__os_process_id(void);
+
+/* A datagram to the Unix socket of that path, by a socket of its own. False: nobody takes it at once. */
+bool tina__os_send_datagram(const char *path, const char *bytes, size_t size);
+
 /*
  * SIGTERM and SIGINT call on_stop, SIGUSR2 calls on_revive; whoever handled them
  * before is chained to. Counted: the first take installs, the last release puts

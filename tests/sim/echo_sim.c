@@ -314,6 +314,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
                          .size = sizeof(client),
                          .slot_count = CLIENTS_PER_SHARD},
         [TYPE_CHAOS] = {.name = "chaos client", .init = client_init, .handler = client_handle, .size = sizeof(client)},
+        [TYPE_METRICS] = TINA_METRICS_TYPE(1), /* the example's, which nobody starts here */
         [TYPE_PROVER] = {.name = "prover",
                          .init = prover_init,
                          .handler = prover_handle,
