@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,12 +47,16 @@ static tina_status look(const char *path, const char **why, int *os_error)
     return about.st_uid == geteuid() ? TINA_OK : fail(TINA_DENIED, "belongs to another user", why);
 }
 
-/* Empty, or one of its kind. */
+/* Empty, or one of its kind, and nobody's but ours: what was looked at by its path may have been another file. */
 static tina_status check_content(int fd, const struct stat *about, const char *magic, const char **why)
 {
     char begin[TINA__CLAIM_MAGIC_SIZE];
     if (!S_ISREG(about->st_mode))
         return fail(TINA_INVALID, "is no regular file", why);
+    if (about->st_uid != geteuid())
+        return fail(TINA_DENIED, "belongs to another user", why);
+    if (about->st_nlink > 1)
+        return fail(TINA_INVALID, "is another file's name, too", why);
     if (about->st_size == 0)
         return TINA_OK;
     if (pread(fd, begin, sizeof begin, 0) == (ssize_t)sizeof begin && memcmp(begin, magic, sizeof begin) == 0)
@@ -102,7 +107,13 @@ static tina_status resize(int fd, size_t size, const char **why, int *os_error)
 {
     if (ftruncate(fd, 0) != 0)
         return failed(errno, why, os_error);
-    int error = posix_fallocate(fd, 0, (off_t)size);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size)
+        return failed(EFBIG, why, os_error); /* the kernel would raise SIGXFSZ */
+    int error;
+    do
+        error = posix_fallocate(fd, 0, (off_t)size);
+    while (error == EINTR);
     return error == 0 ? TINA_OK : failed(error, why, os_error);
 }
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,7 +152,7 @@ static void sleeping_shard_is_idle(void **state)
     tina_test_await_that(tina_test_stats(system, 0).idle_ns >= before.idle_ns + 20000000);
     uint64_t last_ns = 0;
     for (int i = 0; i < 2000; i++) {
-        tina_ignore(tina_post(system, tina_named(0, 1), TAG_A, NULL, 0)); /* where it is full, it has something to do, too */
+        tina_test_await_that(tina_post(system, tina_named(0, 1), TAG_A, NULL, 0) == TINA_OK); /* the inbox may be full */
         for (int k = 0; k < 20; k++) {
             uint64_t idle_ns = tina_test_stats(system, 0).idle_ns;
             assert_true(idle_ns >= last_ns); /* it never goes back */
@@ -223,6 +224,33 @@ static void symbolic_link_is_refused(void **state)
     write_file(other_path, "");
     assert_int_equal(symlink(other_path, path), 0);
     refused(path, TINA_INVALID, "is a symbolic link");
+}
+
+static void file_that_has_another_name_is_left_alone(void **state)
+{
+    (void)state;
+    struct stat about;
+    write_file(other_path, "");
+    assert_int_equal(link(other_path, path), 0);
+    refused(path, TINA_INVALID, "is another file's name, too");
+    assert_int_equal(stat(other_path, &about), 0);
+    assert_int_equal(about.st_size, 0);
+}
+
+/* In a process of its own, which the limit would end. */
+static void limit_on_the_size_of_files_is_said(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
+        tina_system_spec spec = spec_of();
+        tina_system *system;
+        _exit(setrlimit(RLIMIT_FSIZE, &limit) == 0 && tina_start(&spec, &system, NULL) == TINA_DISK_FULL ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(tina_test_reap(child), 0);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 static void what_is_no_file_is_refused(void **state)
@@ -441,6 +469,8 @@ int main(void)
         TEST(types_are_told_from_outside_as_in_the_page),
         TEST(what_is_no_page_is_left_alone),
         TEST(symbolic_link_is_refused),
+        TEST(file_that_has_another_name_is_left_alone),
+        TEST(limit_on_the_size_of_files_is_said),
         TEST(what_is_no_file_is_refused),
         TEST(directory_that_is_not_there_is_named),
         TEST(length_is_checked),
