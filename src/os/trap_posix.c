@@ -49,6 +49,7 @@ static _Thread_local INITIAL_EXEC struct {
     sigset_t mask; /* the thread's, with SIGURG open: what it has again after each jump out of a handler */
     bool was_urgent_blocked;
     sigset_t away;       /* a host's own, while somebody visits */
+    bool had_broken;     /* a SIGPIPE of the host's own waits, blocked */
     unsigned user_count; /* who has entered, or is hosted: the stack is theirs */
     stack_t stack_before;
     void *stack; /* the mapping, its lowest page closed */
@@ -423,6 +424,12 @@ static sigset_t pipes(void)
     return set;
 }
 
+static bool is_pipe_pending(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
 /* False: none was in it. A fault that is blocked ends the process; programs block all signals in some of their threads. */
 static bool open_trapped(sigset_t *mask)
 {
@@ -440,6 +447,7 @@ void tina__trap_arrive(tina__guard *own)
     tina__assert(own == NULL || care.user_count != 0);
     sigset_t blocked = pipes();
     pthread_sigmask(SIG_BLOCK, &blocked, &care.away);
+    care.had_broken = sigismember(&care.away, SIGPIPE) == 1 && is_pipe_pending();
     care.mask = care.away;
     sigaddset(&care.mask, SIGPIPE);
     if (own == NULL)
@@ -457,7 +465,7 @@ void tina__trap_depart(void)
     atomic_signal_fence(memory_order_seq_cst);
     sigset_t broken = pipes();
     struct timespec at_once = {0};
-    if (sigismember(&care.away, SIGPIPE) == 0)
+    if (!care.had_broken)
         (void)sigtimedwait(&broken, NULL, &at_once);
     pthread_sigmask(SIG_SETMASK, &care.away, NULL);
 }

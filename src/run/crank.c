@@ -173,7 +173,7 @@ static void wake_up(tina_system *system)
         return;
     crank->is_resting = false;
     tina__count(shard, sleeps);
-    tina__count_by(shard, idle_ns, tina__os_now_ns() - crank->rested_ns);
+    tina__stats_busy(shard, tina__os_now_ns());
 }
 
 typedef struct nap {
@@ -223,7 +223,7 @@ static bool rest(tina_system *system, uint64_t now_ns)
     if (own.deadline_ns == 0)
         return false;
     crank->is_resting = true;
-    crank->rested_ns = now_ns;
+    tina__stats_idle(thread_of(system)->shard, now_ns);
     atomic_store_explicit(&crank->deadline_ns, own.deadline_ns, memory_order_relaxed); /* a hint for who waits */
     return true;
 }

@@ -40,7 +40,6 @@ typedef struct tina__crank {
     bool is_begun;                /* the tree was started */
     bool is_settled;              /* it is up, or will not be */
     bool is_resting;
-    uint64_t rested_ns; /* since when */
     uint64_t boot_deadline_ns;
 } tina__crank;
 

@@ -618,6 +618,49 @@ static void a_pipe_that_nobody_reads_does_not_end_the_program(void **state)
     tina_test_loop_end(&loop, NULL);
 }
 
+/* A program that takes its SIGPIPEs with sigwait gets its own, and no other. */
+static void a_blocked_broken_pipe_is_not_left_behind(void **state)
+{
+    (void)state;
+    int ends[2];
+    sigset_t pipes, mask, pending;
+    struct timespec at_once = {0};
+    sigemptyset(&pipes);
+    sigaddset(&pipes, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipes, &mask);
+    assert_int_equal(pipe2(ends, 0), 0);
+    close(ends[0]);
+    witness seen = {.os_fd = ends[1]};
+    tina_test_loop loop = start(&seen);
+    post(loop.system, TAG_ADOPT);
+    post(loop.system, TAG_WRITE);
+    tina_test_loop_until(&loop, &seen.breaks, 1);
+    sigpending(&pending);
+    assert_int_equal(sigismember(&pending, SIGPIPE), 0);
+    pthread_kill(pthread_self(), SIGPIPE);
+    post(loop.system, TAG_WRITE);
+    tina_test_loop_until(&loop, &seen.breaks, 2);
+    assert_int_equal(sigtimedwait(&pipes, NULL, &at_once), SIGPIPE);
+    tina_test_loop_end(&loop, NULL);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* ---- What is told of it ---- */
+
+static void a_shard_at_rest_is_idle(void **state)
+{
+    (void)state;
+    witness seen = {0};
+    tina_test_loop loop = start(&seen);
+    uint64_t before_ns = tina_test_stats(loop.system, 0).idle_ns;
+    tina_test_await_that(tina_test_stats(loop.system, 0).idle_ns >= before_ns + 20 * MS); /* nobody steps */
+    before_ns = tina_test_stats(loop.system, 0).idle_ns;
+    post(loop.system, TAG_COUNT);
+    tina_test_loop_until(&loop, &seen.messages, 1);
+    assert_true(tina_test_stats(loop.system, 0).idle_ns >= before_ns);
+    tina_test_loop_end(&loop, NULL);
+}
+
 /* ---- Several of them ---- */
 
 static void eight_on_one_thread_leave_it_as_it_was(void **state)
@@ -666,6 +709,8 @@ int main(void)
         cmocka_unit_test(a_system_that_nobody_steps_any_more_counts_as_stuck),
         cmocka_unit_test(a_tree_that_takes_too_long_is_given_up),
         cmocka_unit_test(a_pipe_that_nobody_reads_does_not_end_the_program),
+        cmocka_unit_test(a_blocked_broken_pipe_is_not_left_behind),
+        cmocka_unit_test(a_shard_at_rest_is_idle),
         cmocka_unit_test(eight_on_one_thread_leave_it_as_it_was),
     };
     uint8_t backends[2];
