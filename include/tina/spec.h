@@ -183,7 +183,8 @@ typedef struct tina_system_spec {
     /*
      * The statistics page: a file that boot makes, and that the helper thread writes four times a second for readers such
      * as tinatop; the shards don't know of it. 1 to 255 bytes; best in memory, such as below /run. What is there already is
-     * taken over if it is the page of a system that has ended, and refused otherwise. Removed at the end. NULL: none.
+     * taken over if it is the page of a system that has ended, and refused otherwise: the system's process has then ended,
+     * and whatever it has forked that did not exec. Removed at the end. NULL: none.
      */
     const char *stats_path;
 } tina_system_spec;

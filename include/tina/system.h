@@ -79,7 +79,8 @@ typedef struct tina_histogram {
  * One type's counters on one shard. The counters are whole; the two histograms are
  * samples. In one tick in sample_every handler calls are timed; where there are many,
  * one in so many, which counts for them: handler_ns.count is about dispatches divided
- * by sample_every. Behind that tick the wait of one message is, chosen by chance. In a
+ * by sample_every. Behind that tick the wait of one message is, chosen by chance. Where
+ * a shard begins anew, the dispatches of its last tick are counted by shard alone. In a
  * simulation a handler takes no time, and waits are those of its clock.
  */
 typedef struct tina_type_stats {
@@ -147,7 +148,8 @@ static inline size_t tina_spec_memory(const tina_system_spec *spec)
  * second signal does not wait for those that have not drained yet.
  *
  * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did (*error is then
- * zeroed); otherwise as tina_start. Blocks. Any thread that belongs to no system.
+ * zeroed); TINA_BUSY: the spec is external, and this is inside a handler; otherwise as
+ * tina_start. Blocks. Any thread that belongs to no system.
  */
 TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, tina_error *error)
 {

@@ -1,9 +1,11 @@
 /* Checking a spec, running it, and looking at it from outside. */
 #include "core/route.h"
 #include "core/stats.h"
+#include "os/trap.h"
 #include "run/crank.h"
 #include "spec/check.h"
 #include "spec/copy.h"
+#include "spec/error.h"
 
 #include <tina/log.h>
 
@@ -64,6 +66,10 @@ tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint
     tina_status status = take_spec(spec, spec_size, api_version, &whole, error);
     if (status != TINA_OK)
         return status;
+    if (whole.external && tina__trap_is_taken()) { /* nobody could step it */
+        tina__error_set(error, TINA_BUSY, 0, "external", "can't be booted from inside a handler");
+        return TINA_BUSY;
+    }
     if (whole.signals == TINA_SIGNALS_AUTO)
         whole.signals = TINA_SIGNALS_ALL;
     if (whole.log_sink == NULL)

@@ -23,7 +23,18 @@
 #define MS 1000000u
 
 enum { NAME_MEMBER = 1 };
-enum { TAG_COUNT = TINA_TAG_USER, TAG_TIMER, TAG_STEP, TAG_JOIN, TAG_YIELD, TAG_CRASH, TAG_ADOPT, TAG_WRITE, TAG_STOP };
+enum {
+    TAG_COUNT = TINA_TAG_USER,
+    TAG_TIMER,
+    TAG_STEP,
+    TAG_JOIN,
+    TAG_BOOT,
+    TAG_YIELD,
+    TAG_CRASH,
+    TAG_ADOPT,
+    TAG_WRITE,
+    TAG_STOP
+};
 
 /* ---- Every write of the program and of the library goes through here: how many were eventfds signalled? ---- */
 
@@ -46,8 +57,9 @@ typedef struct witness {
     tina_test_count inits, messages, ends, timers, yields, io, breaks;
     tina_test_count status, work;
     tina_system *system;
-    uint64_t periods_ns; /* of the member's timer; 0: it has none */
-    int os_fd;           /* to be adopted */
+    const tina_system_spec *spec; /* to be booted */
+    uint64_t periods_ns;          /* of the member's timer; 0: it has none */
+    int os_fd;                    /* to be adopted */
     unsigned yield_count;
     bool is_stubborn; /* ends when it is torn down */
 } witness;
@@ -90,6 +102,7 @@ static tina_effect member_handle(void *self, const tina_message *message, tina_c
         atomic_store(&seen->work, work);
         break;
     case TAG_JOIN: atomic_store(&seen->status, (uint64_t)tina_join(seen->system, NULL)); break;
+    case TAG_BOOT: atomic_store(&seen->status, (uint64_t)tina_boot(seen->spec, NULL)); break;
     case TAG_YIELD: me->yields_left = seen->yield_count; return yield(me, seen);
     case TINA_TAG_RESUME: return yield(me, seen);
     case TAG_CRASH: return tina_crash(2);
@@ -595,6 +608,22 @@ static void a_tree_that_takes_too_long_is_given_up(void **state)
     tina_test_join(loop.system, NULL);
 }
 
+static void a_handler_boots_nothing_that_it_would_have_to_step(void **state)
+{
+    (void)state;
+    tina_test_holdings before;
+    tina_test_hold(&before);
+    witness inner = {0}, seen = {0};
+    tina_system_spec spec = make_spec(&inner);
+    seen.spec = &spec;
+    tina_test_loop loop = start(&seen);
+    post(loop.system, TAG_BOOT);
+    tina_test_loop_until(&loop, &seen.messages, 1);
+    assert_int_equal(tina_test_counted(&seen.status), TINA_BUSY);
+    tina_test_loop_end(&loop, NULL);
+    tina_test_assert_same_holdings(&before);
+}
+
 /* ---- A broken pipe ---- */
 
 static void a_pipe_that_nobody_reads_does_not_end_the_program(void **state)
@@ -708,6 +737,7 @@ int main(void)
         cmocka_unit_test(who_does_not_drain_is_torn_down_in_time),
         cmocka_unit_test(a_system_that_nobody_steps_any_more_counts_as_stuck),
         cmocka_unit_test(a_tree_that_takes_too_long_is_given_up),
+        cmocka_unit_test(a_handler_boots_nothing_that_it_would_have_to_step),
         cmocka_unit_test(a_pipe_that_nobody_reads_does_not_end_the_program),
         cmocka_unit_test(a_blocked_broken_pipe_is_not_left_behind),
         cmocka_unit_test(a_shard_at_rest_is_idle),
