@@ -77,9 +77,10 @@ typedef struct tina_histogram {
 
 /*
  * One type's counters on one shard. The counters are whole; the two histograms are
- * samples: of one tick in sample_every, all handler calls, and behind it the wait of
- * one message, chosen by chance. In a simulation a handler takes no time, and waits
- * are those of its clock.
+ * samples. In one tick in sample_every handler calls are timed; where there are many,
+ * one in so many, which counts for them: handler_ns.count is about dispatches divided
+ * by sample_every. Behind that tick the wait of one message is, chosen by chance. In a
+ * simulation a handler takes no time, and waits are those of its clock.
  */
 typedef struct tina_type_stats {
     char name[64];

@@ -343,11 +343,12 @@ static inline tina_effect run_user(tina__shard *shard, tina__type *type, uint32_
                                    bool is_measured)
 {
     void *self = tina__isolate_self(type, slot);
-    uint64_t start_ns = is_measured ? tina__measure_now(shard) : 0;
+    bool is_timed = is_measured && tina__measure_takes(type);
+    uint64_t start_ns = is_timed ? tina__measure_now(shard) : 0;
     tina__guard_turn(shard->guard);
     tina_effect effect = type->handler(self, message, &shard->frames[0]);
     tina__guard_turn(shard->guard);
-    if (is_measured)
+    if (is_timed)
         tina__measure_handler(shard, type, start_ns);
     return effect;
 }

@@ -74,6 +74,8 @@ typedef struct tina__wait {
 typedef struct tina__type_record {
     tina_type_stats stats;
     tina__wait wait;
+    uint32_t stride; /* in a measured tick, one handler call in so many is timed, and stands for them */
+    uint32_t until;  /* how many come before it */
 } tina__type_record;
 
 typedef struct tina__type {

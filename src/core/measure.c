@@ -4,6 +4,7 @@
 
 #define CHOICE_MIN 4   /* the chosen message is one of so many at least: what comes regularly is not always the first */
 #define CHOICE_MAX 256 /* at most: until it comes, all take the long way */
+#define TIMED_MAX  16  /* handler calls of a type in a tick, about */
 #define GIVE_UP_NS 10000000000ull /* a message that waits longer counts with what it has waited, and another is chosen */
 
 /* The seed of the chances, which are apart from the users': the same in each run. */
@@ -17,6 +18,8 @@ void tina__measure_init(tina__shard *shard)
         tina__type *type = &shard->p.types[i];
         type->record = &shard->p.type_records[i];
         type->record->wait = (tina__wait){.index = TINA__NONE};
+        type->record->stride = 1;
+        type->record->until = 0;
         type->mailbox_room = type->mailbox_capacity;
         type->budget = type->budget_per_tick;
     }
@@ -29,12 +32,13 @@ uint64_t tina__measure_now(const tina__shard *shard)
 
 static void store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
 
-static void add(tina_histogram *histogram, uint64_t ns)
+/* times: how many it stands for. */
+static void add(tina_histogram *histogram, uint64_t ns, uint32_t times)
 {
     uint32_t bucket = tina__min_u32(tina__highest_bit(ns | 1), TINA_HISTOGRAM_BUCKETS - 1);
-    store(&histogram->count, histogram->count + 1);
-    store(&histogram->sum_ns, histogram->sum_ns + ns);
-    store(&histogram->buckets[bucket], histogram->buckets[bucket] + 1);
+    store(&histogram->count, histogram->count + times);
+    store(&histogram->sum_ns, histogram->sum_ns + ns * times);
+    store(&histogram->buckets[bucket], histogram->buckets[bucket] + times);
 }
 
 /* What two readings of the clock say that lay between them; on another core's it may be a little less than nothing. */
@@ -42,7 +46,8 @@ static uint64_t between(uint64_t start_ns, uint64_t end_ns) { return end_ns > st
 
 void tina__measure_handler(tina__shard *shard, tina__type *type, uint64_t start_ns)
 {
-    add(&type->record->stats.handler_ns, between(start_ns, tina__measure_now(shard)));
+    tina__type_record *record = type->record;
+    add(&record->stats.handler_ns, between(start_ns, tina__measure_now(shard)), record->stride);
 }
 
 /* ---- Waits ---------------------------------------------------------------------------------- */
@@ -66,7 +71,7 @@ void tina__measure_handled(tina__shard *shard, tina__type *type, uint32_t index)
     tina__wait *wait = &type->record->wait;
     if (wait->index != index)
         return; /* it was given up */
-    add(&type->record->stats.wait_ns, between(wait->since_ns, tina__measure_now(shard)));
+    add(&type->record->stats.wait_ns, between(wait->since_ns, tina__measure_now(shard)), 1);
     wait->index = TINA__NONE;
 }
 
@@ -90,6 +95,16 @@ static void choose(tina__shard *shard, tina__type *type, uint32_t handled)
     type->mailbox_room = 0;
 }
 
+/* For the next measured tick, as if that were like this one; what a value stands for is right in any case. */
+static void set_stride(tina__shard *shard, tina__type_record *record, uint32_t handled)
+{
+    uint32_t stride = tina__max_u32(1, handled / TIMED_MAX);
+    if (record->stride == stride)
+        return;
+    record->stride = stride;
+    record->until = (uint32_t)tina__prng_below(&shard->measure_chances, stride);
+}
+
 /* ---- The tick's end ----------------------------------------------------------------------------- */
 
 static void end_type(tina__shard *shard, tina__type *type, bool is_measured)
@@ -97,8 +112,10 @@ static void end_type(tina__shard *shard, tina__type *type, bool is_measured)
     uint32_t handled = type->budget_per_tick - type->budget;
     tina__measure_count(type);
     type->budget = type->budget_per_tick;
-    if (is_measured && handled != 0)
-        choose(shard, type, handled);
+    if (!is_measured || handled == 0)
+        return;
+    set_stride(shard, type->record, handled);
+    choose(shard, type, handled);
 }
 
 static void end_types(tina__shard *shard, bool is_measured)

@@ -2,8 +2,9 @@
  * What is measured, beyond counting: how long handlers take, and how long messages
  * wait. The shard's thread alone.
  *
- * One tick in EVERY is measured whole: of each handler that runs in it the time is
- * taken. Behind it, of each type that ran, one message is chosen, at random among
+ * One tick in EVERY is measured: of the handler calls in it the time is taken. Where
+ * there are many of a type, it is taken of one in so many, which stands for them: two
+ * readings of the clock take longer than a message. Behind the tick, of each type that ran, one message is chosen, at random among
  * about as many as the type has just handled; the time from its mailbox to its handler is
  * taken. So every dispatch and every message has the same chance, whoever it is for,
  * and outside a measured tick nothing is paid but a count for each tick.
@@ -41,7 +42,16 @@ static inline void tina__measure_peak(tina__type *type)
 /* The time: in a measured tick alone. */
 uint64_t tina__measure_now(const tina__shard *shard);
 
-/* A handler has returned. */
+/* In a measured tick, before a handler: is its time to be taken? */
+static inline bool tina__measure_takes(tina__type *type)
+{
+    tina__type_record *record = type->record;
+    bool takes = record->until == 0;
+    record->until = takes ? record->stride - 1 : record->until - 1;
+    return takes;
+}
+
+/* A handler has returned whose time is taken. */
 void tina__measure_handler(tina__shard *shard, tina__type *type, uint64_t start_ns);
 
 /*

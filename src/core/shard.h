@@ -269,9 +269,6 @@ typedef struct tina__shard {
     tina__type *turn;                         /* the type that has its turn, or NULL */
     uint32_t turn_begin;                      /* handled, when it began */
     bool has_exhausted;
-    uint64_t turned[TINA__DOORBELL_WORDS]; /* types that have had a turn in this tick */
-    uint32_t measure_ticks_left;           /* until one is measured, see core/measure.h */
-    tina__prng measure_chances;
     uint32_t yielded_head, yielded_tail; /* isolate indexes */
     uint32_t stage_used, scratch_used;   /* kept and put back as a pair around each init */
     uint32_t depth;                      /* frames in use; the handler's is the first */
@@ -323,6 +320,11 @@ typedef struct tina__shard {
     uint32_t undrained_count;
     tina_handle undrained[8];
     uint8_t finish_round; /* 0: running; 1, 2: the rounds of the end */
+
+    /* What is measured, see core/measure.h. */
+    uint64_t turned[TINA__DOORBELL_WORDS]; /* types that have had turns which are not counted yet */
+    uint32_t measure_ticks_left;           /* until one is measured */
+    tina__prng measure_chances;
 
     tina__prng prng;
     uint64_t log_written; /* lines since the helper was last rung */

@@ -228,6 +228,37 @@ static void handlers_of_some_ticks_are_timed(void **unused)
     rig_end(rig);
 }
 
+static tina_effect send_to_self(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (me->seen_count < TICKS * 256)
+        assert_int_equal(tina_send(ctx, me->self, TAG_A, NULL, 0), TINA_OK);
+    return tina_receive();
+}
+
+/* Where a tick has many calls, few are timed, and stand for all. */
+static void handlers_of_busy_ticks_stand_for_others(void **unused)
+{
+    (void)unused;
+    prepare(1);
+    rig_system *rig = rig_start(&plan);
+    rig->shared.clock_ns = read_clock;
+    b.on = send_to_self;
+    assert_true(rig_post(rig, b.self, TAG_A, NULL, 0));
+    uint64_t clock_before_ns = clock_now_ns;
+    while (!rig_settle_within(rig, TICKS)) {
+    }
+    tina_type_stats stats = type_stats(rig, 0, 1);
+    uint64_t readings = (clock_now_ns - clock_before_ns) / HANDLER_NS;
+    assert_true(stats.dispatches >= TICKS * 256);
+    assert_in_range(stats.handler_ns.count, stats.dispatches / TINA__MEASURE_EVERY / 2,
+                    stats.dispatches / TINA__MEASURE_EVERY * 2);
+    assert_int_equal(stats.handler_ns.sum_ns, stats.handler_ns.count * HANDLER_NS);
+    assert_true(readings < stats.handler_ns.count / 4);
+    rig_end(rig);
+}
+
 /* ---- Waits ------------------------------------------------------------------------------------- */
 
 static void send_often(rig_system *rig, rig_actor *to)
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(spawns_that_come_to_nothing_are_counted_by_why),
         cmocka_unit_test(wiped_shard_has_none_of_its_isolates_left),
         cmocka_unit_test(handlers_of_some_ticks_are_timed),
+        cmocka_unit_test(handlers_of_busy_ticks_stand_for_others),
         cmocka_unit_test(waits_are_timed_from_the_mailbox_to_the_handler),
         cmocka_unit_test(waits_on_arrival_from_another_shard_are_timed),
         cmocka_unit_test(message_that_dies_with_its_owner_is_not_waited_for),
