@@ -182,6 +182,10 @@ typedef struct tina_system_spec {
      * taken over if it is the page of a system that has ended, and refused otherwise. Removed at the end. NULL: none.
      */
     const char *stats_path;
+
+    /* One shard (shard_count 1 or 0), which the program turns itself, on a thread of its own: see tina_step. cpus,
+     * stack_size and spin_ns mean nothing then. A simulation turns it as always. */
+    bool external;
 } tina_system_spec;
 
 TINA_END_DECLS

@@ -167,7 +167,8 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
  * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping,
  * a thread or the statistics page; TINA_NOT_FOUND, TINA_DISK_FULL: where that is to
  * lie; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any
- * thread that belongs to no system.
+ * thread that belongs to no system. Where the spec is external, it returns before the
+ * tree comes up: the first tina_step does that.
  */
 TINA_MUST_USE static inline tina_status tina_start(const tina_system_spec *spec, tina_system **system, tina_error *error)
 {
@@ -187,11 +188,55 @@ TINA_API void tina_stop(tina_system *system);
  * shutdown_timeout_ns or before the second signal, see the report. Where it counts
  * stuck shards, the system's memory is left to them. Blocks. One thread, once,
  * which belongs to no system.
+ *
+ * Where the spec is external and this is the thread that steps, or nobody has stepped
+ * yet, it steps until the system has ended. On another thread it waits for the one that
+ * steps to do so: where that one no longer does, its shard counts as stuck when it
+ * was stopped and shutdown_timeout_ns is over. TINA_BUSY: from inside a handler or a
+ * tina_step, and nothing has happened.
  */
 TINA_MUST_USE static inline tina_status tina_join(tina_system *system, tina_end_report *report)
 {
     return tina_join_sized(system, report, sizeof *report);
 }
+
+/*
+ * With spec.external: turn the shard, on the calling thread, until there is nothing to
+ * do or it has had some turns; if there was nothing to do at all, wait for something,
+ * for at most timeout_ns (0: don't; TINA_NONE_NS: without limit), and less where a
+ * signal handler of the program's ran meanwhile. The first step brings the tree up.
+ * Between two steps nothing runs but what the program does, on its own thread, with
+ * its own signal mask: a handler's fault is contained in the step, any other is the
+ * program's. A program that steps late is late, and no more: the watchdog counts the
+ * time of handlers alone.
+ *
+ * *work (may be NULL): how much it did; 0: nothing. The thread that steps first is the
+ * one that steps from then on, and must not end before the system has.
+ *
+ * TINA_OK; TINA_STOPPING: it has ended, now or before, and is to be joined, by any
+ * thread; TINA_NOT_OWNER: another thread steps it; TINA_BUSY: from inside a handler of
+ * any system, or a signal handler that interrupted a step; TINA_INVALID: the spec is
+ * not external. Once, when the tree can't come up: what tina_start would say, of which
+ * the words are in the log; the system is stopped then, and is to be joined, or stepped
+ * to its end.
+ */
+TINA_API TINA_MUST_USE tina_status tina_step(tina_system *system, uint64_t timeout_ns, uint32_t *work);
+
+/*
+ * With spec.external: a descriptor for the program's own poll, epoll or event loop. It
+ * is readable whenever tina_step has something to do, and after the end, for as long as
+ * that is so: watch it by level, for reading, and do nothing else with it. It stays the
+ * same from tina_start to tina_join, which closes it.
+ *
+ * *deadline_ns (may be NULL): when tina_step is to be called though it was not readable
+ * until then, in nanoseconds of CLOCK_MONOTONIC, which is tina_now's clock;
+ * TINA_NONE_NS: not at all; 0: at once, it is readable. As the last step left it: ask
+ * after each. A wait that counts in milliseconds rounds up, or it ends too soon, again
+ * and again.
+ *
+ * -1: the spec is not external. Any thread, until tina_join.
+ */
+TINA_API int tina_pollfd(const tina_system *system, uint64_t *deadline_ns);
 
 /*
  * Send from outside a message of at most TINA_PAYLOAD_MAX bytes, which are copied.

@@ -1,7 +1,7 @@
 /* Checking a spec, running it, and looking at it from outside. */
-#include "run/system.h"
 #include "core/route.h"
 #include "core/stats.h"
+#include "run/crank.h"
 #include "spec/check.h"
 #include "spec/copy.h"
 
@@ -70,7 +70,11 @@ tina_status tina_boot_sized(const tina_system_spec *spec, size_t spec_size, uint
         whole.log_sink = tina_log_to_stderr;
     tina_system *system;
     status = tina__system_start(&whole, !whole.quiet, &system, error);
-    return status == TINA_OK ? tina__system_join(system, NULL) : status;
+    if (status != TINA_OK)
+        return status;
+    tina_status came_up = whole.external ? tina__crank_run_out(system, error) : TINA_OK;
+    status = tina__system_join(system, NULL);
+    return came_up != TINA_OK ? came_up : status;
 }
 
 void tina_stop(tina_system *system) { tina__system_stop(system, TINA__STOP_GRACEFUL); }
@@ -82,6 +86,25 @@ tina_status tina_join_sized(tina_system *system, tina_end_report *report, size_t
     if (report != NULL)
         __builtin_memcpy(report, &whole, report_size < sizeof whole ? report_size : sizeof whole);
     return status;
+}
+
+/* ---- Turned by the program ---------------------------------------------------------------------- */
+
+tina_status tina_step(tina_system *system, uint64_t timeout_ns, uint32_t *work)
+{
+    uint32_t done = 0;
+    tina_status status = system->crank != NULL ? tina__crank_step(system, timeout_ns, &done) : TINA_INVALID;
+    if (work != NULL)
+        *work = done;
+    return status;
+}
+
+int tina_pollfd(const tina_system *system, uint64_t *deadline_ns)
+{
+    const tina__crank *crank = system->crank;
+    if (deadline_ns != NULL) /* relaxed: a time, and no more */
+        *deadline_ns = crank != NULL ? atomic_load_explicit(&crank->deadline_ns, memory_order_relaxed) : TINA_NONE_NS;
+    return crank != NULL ? crank->poller : -1;
 }
 
 /* ---- From outside ------------------------------------------------------------------------------ */

@@ -80,6 +80,14 @@
  * collect takes completions off. A request may complete inside submit; its completion is still collected.
  * Completions may come in any order across descriptors.
  *
+ * Where the program waits. A shard that a program turns in a loop of its own has a
+ * poller: a descriptor that waits for several at once (os/os.h), in which wake_fd is
+ * from the start. flush is not asked to wait then. Instead, rest says that the shard
+ * is about to: from its return on, until the next call of this table, the poller is
+ * readable as soon as there is something to collect or to finish, and not for ever
+ * because of something that is not. It is the poller's watcher who reads wake_fd
+ * empty, before each rest; the backend may signal it, as others do.
+ *
  * Descriptors. The synchronous calls below work on non-blocking sockets.
  * Before a request names an os_fd the first time, nothing need be said; before
  * the reactor closes one, no request on it is under way, and close tells the
@@ -182,6 +190,8 @@ typedef struct tina__backend_config {
     uint32_t
         file_threads; /* for backends whose kernel does not work on files by itself; 0: none, files are TINA_UNSUPPORTED */
     int wake_fd;
+    bool has_poller;
+    int poller;   /* has_poller: see above; it stays open when the backend is closed */
     void *memory; /* memory_size(config) bytes, zeroed, 64-byte aligned: all that the backend keeps of its own */
 } tina__backend_config;
 
@@ -220,6 +230,12 @@ typedef struct tina__backend_api {
      * for a shard that polls. NULL: only they can tell.
      */
     bool (*has_news)(const tina__backend *backend);
+    /*
+     * With a poller, when all was flushed: how long nothing need be done unless the
+     * poller is readable; 0: there is something now; TINA_NONE_NS: until it is. NULL:
+     * there are no pollers here.
+     */
+    uint64_t (*rest)(tina__backend *backend);
     /* Ends the flush of the shard whose wake_fd that is; called by another shard, with its own backend. */
     void (*wake)(tina__backend *backend, int wake_fd);
 

@@ -25,6 +25,7 @@ struct tina__backend {
     tina__ready ready;
     int epoll_fd;
     int wake_fd;
+    bool is_lent;       /* epoll_fd is the config's poller */
     bool has_fine_wait; /* epoll_pwait2 */
     struct epoll_event events[EVENTS_MAX];
 };
@@ -40,16 +41,24 @@ static tina_status open_failed(int *os_error, const char **why, const char *what
     return tina__sock_status(*os_error) == TINA_POOL_EXHAUSTED ? TINA_POOL_EXHAUSTED : TINA_UNSUPPORTED;
 }
 
-static tina_status open_epoll(tina__backend *self, int wake_fd, int *os_error, const char **why)
+static void close_epoll(const tina__backend *self)
 {
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (!self->is_lent)
+        close(self->epoll_fd);
+}
+
+static tina_status open_epoll(tina__backend *self, const tina__backend_config *config, int *os_error, const char **why)
+{
+    self->is_lent = config->has_poller;
+    self->epoll_fd = config->has_poller ? config->poller : epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll_fd < 0)
         return open_failed(os_error, why, "epoll_create1 is refused");
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_WORD};
-    if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) == 0)
+    int how = config->has_poller ? EPOLL_CTL_MOD : EPOLL_CTL_ADD; /* in a poller it is already */
+    if (epoll_ctl(self->epoll_fd, how, config->wake_fd, &event) == 0)
         return TINA_OK;
     tina_status status = open_failed(os_error, why, "epoll_ctl is refused");
-    close(self->epoll_fd);
+    close_epoll(self);
     return status;
 }
 
@@ -58,13 +67,13 @@ static tina_status open_backend(const tina__backend_config *config, tina__backen
     tina__backend *self = config->memory;
     *os_error = 0;
     *why = "";
-    tina_status status = open_epoll(self, config->wake_fd, os_error, why);
+    tina_status status = open_epoll(self, config, os_error, why);
     if (status != TINA_OK)
         return status;
     status = tina__ready_open(&self->ready, config, (uint8_t *)self + READY_OFFSET, os_error);
     if (status != TINA_OK) {
         *why = "a thread for files does not start";
-        close(self->epoll_fd);
+        close_epoll(self);
         return status;
     }
     self->wake_fd = config->wake_fd;
@@ -165,7 +174,7 @@ static bool abandon(tina__backend *backend)
 static void close_backend(tina__backend *backend)
 {
     tina__ready_close(&backend->ready);
-    close(backend->epoll_fd);
+    close_epoll(backend);
 }
 
 /* ---- The turn ---- */
@@ -275,6 +284,21 @@ static void flush(tina__backend *backend, uint64_t wait_ns)
     } while (wait_ns != 0);
 }
 
+/*
+ * The watches are edge-triggered: what was told is taken here, also of those who want
+ * nothing now, so that the poller is not readable because of it for ever. A wake that
+ * came since the poller's watcher looked may be taken with it, and counts as news.
+ */
+static uint64_t rest(tina__backend *backend)
+{
+    bool is_woken = handle_events(backend, 0);
+    uint64_t now_ns = backend->ready.polls.count != 0 ? tina__os_now_ns() : 0;
+    tina__ready_turn(&backend->ready, now_ns);
+    if (is_woken || backend->ready.done.first != NULL)
+        return 0;
+    return backend->ready.polls.count != 0 ? tina__ready_polls_wait(&backend->ready, now_ns) : TINA_NONE_NS;
+}
+
 const tina__backend_api tina__epoll_backend = {
     .name = "epoll",
     .id = TINA_BACKEND_EPOLL,
@@ -287,6 +311,7 @@ const tina__backend_api tina__epoll_backend = {
     .lend = lend,
     .flush = flush,
     .collect = collect,
+    .rest = rest,
     .wake = wake_shard,
     .socket_open = socket_open,
     .socket_bind = socket_bind,

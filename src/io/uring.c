@@ -74,6 +74,7 @@ static void carve(tina__backend *self, const tina__backend_config *config)
     self->buffer_count = config->buffer_count;
     self->buffer_size = config->buffer_size;
     self->wake_fd = config->wake_fd;
+    self->has_poller = config->has_poller;
     self->byte_fd = -1;
     tina__uring_forget_pipes(self);
     tina__uring_forget_all(self);
@@ -148,7 +149,11 @@ static int try_ring(tina__backend *self, const char **why)
     if (result < 0)
         return result;
     *why = "memfd_create is refused";
-    return tina__uring_open_byte(self);
+    result = tina__uring_open_byte(self);
+    if (result < 0 || !self->has_poller)
+        return result;
+    *why = "io_uring_register of an eventfd is refused";
+    return io_uring_register_eventfd(&self->ring, self->wake_fd);
 }
 
 static tina_status open_backend(const tina__backend_config *config, tina__backend **backend, int *os_error, const char **why)
@@ -215,6 +220,23 @@ static bool has_news(const tina__backend *backend)
     return backend->done.first != NULL || io_uring_cq_ready(ring) != 0 || kernel_has_work(ring);
 }
 
+/*
+ * Under a poller the kernel signals wake_fd itself with each completion, and where the
+ * work on one is put off until we enter, with that work. It does so after what it tells
+ * of is in the ring: who has read wake_fd empty before this look sees all that was
+ * signalled until then, and the rest is signalled yet.
+ */
+static uint64_t rest(tina__backend *backend)
+{
+    const struct io_uring *ring = &backend->ring;
+    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE); /* with the kernel, as above */
+    bool has_work = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    if (has_work || backend->done.first != NULL || io_uring_cq_ready(ring) != 0)
+        return 0;
+    bool is_handed_over = io_uring_sq_ready(ring) == 0 && backend->queue.first == NULL && backend->cancel_count == 0;
+    return is_handed_over ? TINA_NONE_NS : REFUSED_WAIT_NS;
+}
+
 static void flush(tina__backend *backend, uint64_t wait_ns)
 {
     struct io_uring *ring = &backend->ring;
@@ -253,6 +275,7 @@ const tina__backend_api tina__uring_backend = {
     .flush = flush,
     .collect = tina__uring_collect,
     .has_news = has_news,
+    .rest = rest,
     .wake = wake_shard,
     .socket_open = socket_open,
     .socket_bind = socket_bind,

@@ -151,6 +151,7 @@ struct tina__backend {
     struct msghdr send_header; /* of a SENDMSG that the kernel has not taken yet */
     struct iovec send_part;
     int wake_fd;
+    bool has_poller; /* the kernel signals wake_fd with each completion */
     bool is_wake_watched;
     uint64_t wake_value;
 };

@@ -71,6 +71,8 @@ typedef struct tina__os_thread {
 tina_status tina__os_thread_start(tina__os_thread *thread, size_t stack_size, const char *name, void (*body)(void *),
                                   void *argument, int *os_error);
 void tina__os_thread_join(tina__os_thread *thread);
+/* The calling thread, whoever started it. Not to be joined. */
+void tina__os_thread_self(tina__os_thread *thread);
 
 /* What follows is asked from any thread, of one that was not joined. */
 
@@ -88,8 +90,18 @@ bool tina__os_thread_is_blocked(const tina__os_thread *thread, char *where, size
 tina_status tina__os_event_open(int *event, int *os_error);
 void tina__os_event_close(int event);
 void tina__os_event_signal(int event);
+void tina__os_event_clear(int event);
 /* Waits up to wait_ns (TINA_NONE_NS: without limit), then clears it. */
 void tina__os_event_wait(int event, uint64_t wait_ns);
+
+/*
+ * A poller is a descriptor that is readable while one of those is that were put into
+ * it; the event is the first. Programs put it into loops of their own.
+ */
+tina_status tina__os_poller_open(int event, int *poller, int *os_error);
+void tina__os_poller_close(int poller);
+/* Waits until it is readable, or until that time (TINA_NONE_NS: without limit). False: a signal was handled meanwhile. */
+bool tina__os_poller_wait(int poller, uint64_t deadline_ns);
 
 /* ---- The end of the world outside ---- */
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -308,6 +309,13 @@ static bool wait_until(int event, uint64_t deadline_ns)
     return ppoll(&wanted, 1, limit, NULL) >= 0 || errno != EINTR;
 }
 
+void tina__os_event_clear(int event)
+{
+    uint64_t count;
+    ssize_t ignored = read(event, &count, sizeof count);
+    (void)ignored;
+}
+
 void tina__os_event_wait(int event, uint64_t wait_ns)
 {
     uint64_t deadline_ns = wait_ns;
@@ -315,7 +323,25 @@ void tina__os_event_wait(int event, uint64_t wait_ns)
         deadline_ns = tina__add_saturating(tina__os_now_ns(), wait_ns);
     while (!wait_until(event, deadline_ns))
         continue;
-    uint64_t count;
-    ssize_t ignored = read(event, &count, sizeof count);
-    (void)ignored;
+    tina__os_event_clear(event);
 }
+
+/* ---- Pollers ---- */
+
+tina_status tina__os_poller_open(int event, int *poller, int *os_error)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event readable = {.events = EPOLLIN};
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, event, &readable) == 0) {
+        *poller = fd;
+        return TINA_OK;
+    }
+    *os_error = errno;
+    if (fd >= 0)
+        close(fd);
+    return TINA_POOL_EXHAUSTED;
+}
+
+void tina__os_poller_close(int poller) { close(poller); }
+
+bool tina__os_poller_wait(int poller, uint64_t deadline_ns) { return wait_until(poller, deadline_ns); }

@@ -198,6 +198,13 @@ void tina__os_thread_join(tina__os_thread *thread)
     tina__assert(error == 0);
 }
 
+void tina__os_thread_self(tina__os_thread *thread)
+{
+    pthread_t self = pthread_self();
+    memset(thread, 0, sizeof *thread);
+    memcpy(&thread->bits[0], &self, sizeof self);
+}
+
 bool tina__os_thread_cpu_ns(const tina__os_thread *thread, uint64_t *cpu_ns)
 {
     pthread_t asked;

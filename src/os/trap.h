@@ -99,6 +99,25 @@ tina_status tina__trap_enter(tina__guard *guard, int *os_error);
 void tina__trap_leave(void);
 
 /*
+ * For a thread of the program's, on which a shard is turned now and then. It hosts the
+ * guard from the first time to the last: it has an alternate stack, one for all that it
+ * hosts, and nothing else is changed between the visits. TINA_POOL_EXHAUSTED: there is
+ * no memory for the stack. At the end what was there is put back, unless somebody
+ * changed it since.
+ */
+tina_status tina__trap_host(tina__guard *guard, int *os_error);
+void tina__trap_host_no_more(void);
+
+/*
+ * From arrive to depart the calling thread, which is in nobody's care, is in the trap's,
+ * with that guard, which it hosts (NULL: nobody's, for a system that wants no trap);
+ * SIGPIPE is blocked, and, with a guard, no signal that the trap takes is. The thread has
+ * its own signal mask again behind it, and a SIGPIPE that it got meanwhile never was.
+ */
+void tina__trap_arrive(tina__guard *guard);
+void tina__trap_depart(void);
+
+/*
  * The calling thread, which has entered, has that guard from now on: for a thread
  * that runs several shards in turn. The guard is as one that enters.
  */
@@ -114,6 +133,9 @@ bool tina__trap_run(void (*body)(void *argument), void *argument, tina__fault *f
 
 /* The thread is in a body. */
 bool tina__trap_is_armed(void);
+
+/* It is, or it is in the trap's care: no other guard may arrive. */
+bool tina__trap_is_taken(void);
 
 /* Ends the innermost body of the calling thread, which is in one, with this fault. */
 _Noreturn void tina__trap_throw(const tina__fault *fault);

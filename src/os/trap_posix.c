@@ -43,11 +43,13 @@ static _Thread_local INITIAL_EXEC _Atomic(run *) innermost; /* NULL: the thread 
  */
 static _Thread_local INITIAL_EXEC _Atomic bool is_closed;
 
-/* From enter to leave. */
+/* From enter to leave, or from arrive to depart. */
 static _Thread_local INITIAL_EXEC _Atomic(tina__guard *) guard;
 static _Thread_local INITIAL_EXEC struct {
     sigset_t mask; /* the thread's, with SIGURG open: what it has again after each jump out of a handler */
     bool was_urgent_blocked;
+    sigset_t away;       /* a host's own, while somebody visits */
+    unsigned user_count; /* who has entered, or is hosted: the stack is theirs */
     stack_t stack_before;
     void *stack; /* the mapping, its lowest page closed */
     size_t stack_size;
@@ -109,6 +111,11 @@ bool tina__trap_run(void (*body)(void *argument), void *argument, tina__fault *f
 }
 
 bool tina__trap_is_armed(void) { return innermost_run() != NULL; }
+
+bool tina__trap_is_taken(void)
+{
+    return tina__trap_is_armed() || atomic_load_explicit(&guard, memory_order_relaxed) != NULL;
+}
 
 /* The trap is closed. */
 static _Noreturn void jump_out(const tina__fault *fault)
@@ -384,18 +391,87 @@ static uintptr_t find_stack_floor(void)
     return error == 0 ? (uintptr_t)low + reserve : 0;
 }
 
+tina_status tina__trap_host(tina__guard *own, int *os_error)
+{
+    tina_status status = care.user_count == 0 ? make_stack(handler_stack_size(), os_error) : TINA_OK;
+    if (status != TINA_OK)
+        return status;
+    care.user_count++;
+    care.process = getpid();
+    own->stack_floor = find_stack_floor();
+    return TINA_OK;
+}
+
+void tina__trap_host_no_more(void)
+{
+    tina__assert(care.user_count != 0);
+    if (--care.user_count != 0)
+        return;
+    stack_t now;
+    int result = sigaltstack(NULL, &now);
+    if (result == 0 && now.ss_sp == (char *)care.stack + tina__os_page_size())
+        result = sigaltstack(&care.stack_before, NULL);
+    tina__assert(result == 0);
+    tina__os_release(care.stack, care.stack_size);
+}
+
+static sigset_t pipes(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+/* False: none was in it. A fault that is blocked ends the process; programs block all signals in some of their threads. */
+static bool open_trapped(sigset_t *mask)
+{
+    bool was_any_blocked = false;
+    for (size_t i = 0; i < sizeof trapped / sizeof trapped[0]; i++) {
+        was_any_blocked |= sigismember(mask, trapped[i].number) == 1;
+        sigdelset(mask, trapped[i].number);
+    }
+    return was_any_blocked;
+}
+
+void tina__trap_arrive(tina__guard *own)
+{
+    tina__assert(!tina__trap_is_taken());
+    tina__assert(own == NULL || care.user_count != 0);
+    sigset_t blocked = pipes();
+    pthread_sigmask(SIG_BLOCK, &blocked, &care.away);
+    care.mask = care.away;
+    sigaddset(&care.mask, SIGPIPE);
+    if (own == NULL)
+        return;
+    if (open_trapped(&care.mask))
+        pthread_sigmask(SIG_SETMASK, &care.mask, NULL);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&guard, own, memory_order_relaxed);
+}
+
+void tina__trap_depart(void)
+{
+    tina__assert(innermost_run() == NULL);
+    atomic_store_explicit(&guard, NULL, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    sigset_t broken = pipes();
+    struct timespec at_once = {0};
+    if (sigismember(&care.away, SIGPIPE) == 0)
+        (void)sigtimedwait(&broken, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &care.away, NULL);
+}
+
 tina_status tina__trap_enter(tina__guard *own, int *os_error)
 {
     tina__assert(atomic_load_explicit(&guard, memory_order_relaxed) == NULL);
-    tina_status status = make_stack(handler_stack_size(), os_error);
+    tina_status status = tina__trap_host(own, os_error);
     if (status != TINA_OK)
         return status;
     sigset_t opened = urgent();
     pthread_sigmask(SIG_UNBLOCK, &opened, &care.mask);
     care.was_urgent_blocked = sigismember(&care.mask, SIGURG) == 1;
     sigdelset(&care.mask, SIGURG);
-    own->stack_floor = find_stack_floor();
-    care.process = getpid();
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&guard, own, memory_order_relaxed);
     return TINA_OK;
@@ -419,7 +495,5 @@ void tina__trap_leave(void)
     sigset_t blocked = urgent();
     if (care.was_urgent_blocked)
         pthread_sigmask(SIG_BLOCK, &blocked, NULL);
-    int result = sigaltstack(&care.stack_before, NULL);
-    tina__assert(result == 0);
-    tina__os_release(care.stack, care.stack_size);
+    tina__trap_host_no_more();
 }

@@ -1,8 +1,9 @@
-/* The thread of a shard: comes up, turns the shard's crank, sleeps when there is nothing to do. */
+/* The thread of a shard: comes up, turns the shard's crank, sleeps when there is nothing to do. Parts of it are the crank's, too. */
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/stats.h"
 #include "core/supervise.h"
+#include "run/crank.h"
 #include "run/system.h"
 #include "run/watchdog.h"
 
@@ -12,7 +13,7 @@
 
 /* ---- Coming up -------------------------------------------------------------------------- */
 
-static void reach(tina__shard_thread *thread, tina__boot_phase phase)
+void tina__thread_reach(tina__shard_thread *thread, tina__boot_phase phase)
 {
     /* release, with the booting thread's look: it sees what this thread wrote before. */
     atomic_store_explicit(&thread->phase, phase, memory_order_release);
@@ -54,7 +55,7 @@ static tina_status fault_in(tina__shard_thread *thread)
     return status;
 }
 
-static tina_status open_backend(tina__shard_thread *thread)
+tina_status tina__thread_open_backend(tina__shard_thread *thread)
 {
     const tina_system *system = thread->system;
     const tina__plan *plan = &system->plans[thread->index];
@@ -64,6 +65,8 @@ static tina_status open_backend(tina__shard_thread *thread)
     config.annexes = tina__plan_at(plan, base, TINA__REGION_ANNEXES);
     config.memory = tina__plan_at(plan, base, TINA__REGION_BACKEND);
     config.wake_fd = system->publics[thread->index].bell.wake_fd;
+    config.has_poller = system->crank != NULL;
+    config.poller = system->crank != NULL ? system->crank->poller : -1;
     const tina__backend_api *api;
     tina__backend *backend;
     int os_error = 0;
@@ -78,9 +81,9 @@ static tina_status open_backend(tina__shard_thread *thread)
         return status;
     }
     thread->note = why;
+    thread->backend_name = api->name;
     thread->api = api;
     thread->backend = backend;
-    tina__shard_attach(thread->shard, api, backend);
     return TINA_OK;
 }
 
@@ -98,7 +101,8 @@ static tina__build build_of(const tina__shard_thread *thread)
     };
 }
 
-static tina_status enter_trap(tina__shard_thread *thread)
+/* enter: tina__trap_enter, or what is like it */
+tina_status tina__thread_enter_trap(tina__shard_thread *thread, tina_status (*enter)(tina__guard *guard, int *os_error))
 {
     tina_system *system = thread->system;
     tina__guard *guard = &system->publics[thread->index].guard;
@@ -109,7 +113,7 @@ static tina_status enter_trap(tina__shard_thread *thread)
     if (!system->has_trap)
         return TINA_OK;
     int os_error = 0;
-    tina_status status = tina__trap_enter(guard, &os_error);
+    tina_status status = enter(guard, &os_error);
     thread->is_trapped = status == TINA_OK;
     if (status != TINA_OK)
         tina__error_set(&thread->error, status, os_error, "", "shard %zu: no memory for the stack that faults are taken on",
@@ -117,17 +121,27 @@ static tina_status enter_trap(tina__shard_thread *thread)
     return status;
 }
 
-static tina_status come_up(tina__shard_thread *thread)
+tina_status tina__thread_build(tina__shard_thread *thread)
 {
-    tina_status status = pin(thread);
-    if (status == TINA_OK)
-        status = fault_in(thread);
+    tina_status status = fault_in(thread);
     if (status != TINA_OK)
         return status;
     tina__build build = build_of(thread);
     thread->shard = tina__build_shard(&build);
-    status = open_backend(thread);
-    return status == TINA_OK ? enter_trap(thread) : status;
+    return TINA_OK;
+}
+
+static tina_status come_up(tina__shard_thread *thread)
+{
+    tina_status status = pin(thread);
+    if (status == TINA_OK)
+        status = tina__thread_build(thread);
+    if (status == TINA_OK)
+        status = tina__thread_open_backend(thread);
+    if (status != TINA_OK)
+        return status;
+    tina__shard_attach(thread->shard, thread->api, thread->backend);
+    return tina__thread_enter_trap(thread, tina__trap_enter);
 }
 
 /* True: every shard is ready, go on. */
@@ -220,18 +234,24 @@ static bool may_finish(const tina_system *system, uint32_t round)
     return is_stopping && finished >= round * system->shard_count;
 }
 
-/* The shard is lost, memory and all: it holds the others up no more, and does nothing until the end. */
-static void give_up(tina__shard_thread *thread)
+void tina__thread_lose(tina__shard_thread *thread)
 {
     tina_system *system = thread->system;
-    tina__doorbell *bell = &system->publics[thread->index].bell;
     tina__shard_public *public = &system->publics[thread->index];
     /* release, with tina__peers_look. */
     atomic_store_explicit(&public->state, (uint8_t)TINA_SHARD_QUARANTINED, memory_order_release);
     atomic_fetch_add_explicit(&public->life, 1, memory_order_release);
     tina__system_ring(system);
-    uint32_t round = 0;
     thread->is_lost = true;
+}
+
+/* The shard is lost, memory and all: it holds the others up no more, and does nothing until the end. */
+static void give_up(tina__shard_thread *thread)
+{
+    tina_system *system = thread->system;
+    tina__doorbell *bell = &system->publics[thread->index].bell;
+    uint32_t round = 0;
+    tina__thread_lose(thread);
     while (round < 2 && atomic_load_explicit(&system->shared.stop, memory_order_acquire) < TINA__STOP_ABANDON) {
         for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
             (void)tina__doorbell_take(bell, word);
@@ -264,14 +284,21 @@ static bool begin_anew(tina__shard_thread *thread)
     return true;
 }
 
+bool tina__thread_mend(tina__shard_thread *thread)
+{
+    const tina__shard *shard = thread->shard;
+    bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->boot_failure != NULL;
+    return shard->wipe == TINA__WIPE_NOT || is_boot_over || begin_anew(thread);
+}
+
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static void report_tree(tina__shard_thread *thread)
+void tina__thread_report_tree(tina__shard_thread *thread)
 {
     const tina__shard *shard = thread->shard;
     if (shard->state == TINA_SHARD_INIT && shard->boot_failure == NULL) {
         tina__shard_set_state(thread->shard, TINA_SHARD_RUNNING);
-        reach(thread, TINA__BOOT_UP);
+        tina__thread_reach(thread, TINA__BOOT_UP);
         return;
     }
     if (shard->boot_failure != NULL)
@@ -281,7 +308,7 @@ static void report_tree(tina__shard_thread *thread)
     else
         tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root", "shard %zu faulted while it booted: see the log",
                         thread->index);
-    reach(thread, TINA__BOOT_FAILED);
+    tina__thread_reach(thread, TINA__BOOT_FAILED);
 }
 
 /* Turns the shard for as long as the condition says. False: it is lost. */
@@ -291,15 +318,16 @@ static bool run_while(tina__shard_thread *thread, bool (*condition)(const tina__
     uint64_t idle_since_ns = 0;
     while (condition(shard)) {
         turn(thread, &idle_since_ns);
-        /* A boot that has failed ends the whole system: nothing begins anew for it. */
-        bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->boot_failure != NULL;
-        if (shard->wipe != TINA__WIPE_NOT && !is_boot_over && !begin_anew(thread))
+        if (!tina__thread_mend(thread))
             return false;
     }
     return true;
 }
 
-static bool is_booting(const tina__shard *shard) { return shard->state == TINA_SHARD_INIT && tina__shard_is_booting(shard); }
+bool tina__thread_is_booting(const tina__shard *shard)
+{
+    return shard->state == TINA_SHARD_INIT && tina__shard_is_booting(shard);
+}
 
 static bool is_running(const tina__shard *shard) { return !tina__shard_has_ended(shard); }
 
@@ -307,11 +335,11 @@ static bool run(tina__shard_thread *thread)
 {
     tina__shard *shard = thread->shard;
     tina__shard_boot(shard, tina__os_now_ns());
-    if (!run_while(thread, is_booting))
+    if (!run_while(thread, tina__thread_is_booting))
         return false;
     tina__stats_publish(shard);
     if (shard->state != TINA_SHARD_DRAINING)
-        report_tree(thread);
+        tina__thread_report_tree(thread);
     if (!run_while(thread, is_running))
         return false;
     tina__stats_publish(shard);
@@ -319,7 +347,7 @@ static bool run(tina__shard_thread *thread)
 }
 
 /* An invariant does not hold: in the tick it costs the shard, elsewhere the process. Builds that audit want to know at once. */
-static void on_broken(void *argument, const char *what)
+void tina__thread_on_broken(void *argument, const char *what)
 {
     tina__shard_thread *thread = argument;
     const tina_system_spec *spec = thread->system->spec;
@@ -334,7 +362,7 @@ static void on_broken(void *argument, const char *what)
 }
 
 /* Where the kernel, or a thread that works on a file, does not let go, the shard's memory has to stay where it is. */
-static void close_backend(void *argument)
+void tina__thread_close_backend(void *argument)
 {
     tina__shard_thread *thread = argument;
     if (!thread->is_lost && !thread->api->abandon(thread->backend))
@@ -346,15 +374,15 @@ void tina__shard_thread_body(void *argument)
 {
     tina__shard_thread *thread = argument;
     tina_system *system = thread->system;
-    tina__broken_set(on_broken, thread);
+    tina__broken_set(tina__thread_on_broken, thread);
     bool is_ready = come_up(thread) == TINA_OK;
-    reach(thread, is_ready ? TINA__BOOT_READY : TINA__BOOT_FAILED);
+    tina__thread_reach(thread, is_ready ? TINA__BOOT_READY : TINA__BOOT_FAILED);
     if (wait_for_gate(system) && is_ready && !run(thread))
         give_up(thread);
     tina__fault fault; /* the backend of a shard that is lost may be what is damaged: then its descriptors stay open */
     if (thread->api != NULL)
-        (void)tina__trap_run(close_backend, thread, &fault);
+        (void)tina__trap_run(tina__thread_close_backend, thread, &fault);
     if (thread->is_trapped)
         tina__trap_leave();
-    reach(thread, TINA__BOOT_ENDED);
+    tina__thread_reach(thread, TINA__BOOT_ENDED);
 }

@@ -3,6 +3,7 @@
 #include "core/gift.h"
 #include "core/inbound.h"
 #include "core/stats.h"
+#include "run/crank.h"
 #include "run/stats_page.h"
 #include "run/watchdog.h"
 #include "spec/copy.h"
@@ -28,6 +29,11 @@ size_t tina__system_shard_count(const tina_system_spec *spec)
     size_t cores = tina__os_cpus(cpus, CPUS_MAX);
     size_t quota = tina__os_cpu_quota();
     return tina__spec_shard_count(spec, quota != 0 && quota < cores ? quota : cores);
+}
+
+uint64_t tina__system_init_timeout_ns(const tina_system_spec *spec)
+{
+    return spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : spec->init_timeout_ns;
 }
 
 size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count)
@@ -68,7 +74,8 @@ static void choose_cpus(tina_system *system)
     const tina_system_spec *spec = system->spec;
     uint16_t cpus[CPUS_MAX];
     size_t count = tina__os_cpus(cpus, CPUS_MAX);
-    system->is_pinned = !spec->unpinned && !spec->development && count != 0 && system->shard_count <= count;
+    system->is_pinned =
+        !spec->external && !spec->unpinned && !spec->development && count != 0 && system->shard_count <= count;
     for (size_t i = 0; i < system->shard_count && system->is_pinned; i++)
         system->cpus[i] = spec->cpu_count != 0 ? spec->cpus[i % spec->cpu_count] : cpus[i];
     system->spin_ns = spec->spin_ns == TINA_NONE_NS ? 0 : spec->spin_ns == 0 ? SPIN_NS : spec->spin_ns;
@@ -127,6 +134,7 @@ static void destroy(tina_system *system)
         free(system->threads[i].lives.entries);
     tina__watchdog_close(system);
     tina__stats_page_close(system);
+    tina__crank_close(system);
     tina__spec_free(system->spec);
     free(system->foreign);
     free(system->publics);
@@ -155,7 +163,7 @@ static tina_status allocate(tina_system *system, const tina_system_spec *spec)
     memset(system->publics, 0, count * sizeof *system->publics);
     for (size_t i = 0; i < count; i++) {
         system->publics[i].bell.wake_fd = -1;
-        system->threads[i] = (tina__shard_thread){.system = system, .index = i, .note = ""};
+        system->threads[i] = (tina__shard_thread){.system = system, .index = i, .backend_name = "", .note = ""};
     }
     return TINA_OK;
 }
@@ -227,6 +235,8 @@ static tina_status prepare(tina_system *system, tina_error *error)
         status = check_budget(system, error);
     if (status == TINA_OK)
         status = open_events(system, error);
+    if (status == TINA_OK && system->spec->external)
+        status = tina__crank_open(system, error);
     for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++)
         status = open_mapping(system, i, error);
     if (status != TINA_OK)
@@ -253,10 +263,16 @@ static tina_status start_thread(tina__os_thread *thread, size_t stack_size, cons
     return status;
 }
 
-static tina_status start_threads(tina_system *system, tina_error *error)
+static tina_status start_helper(tina_system *system, tina_error *error)
 {
     tina_status status = start_thread(&system->helper, 65536, "tina helper", tina__helper_body, system, error);
     system->is_helper_started = status == TINA_OK;
+    return status;
+}
+
+static tina_status start_threads(tina_system *system, tina_error *error)
+{
+    tina_status status = start_helper(system, error);
     for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++) {
         char name[16];
         snprintf(name, sizeof name, "tina shard %u", (unsigned)i & 0xFF);
@@ -303,11 +319,18 @@ static tina_status wait_for_all(tina_system *system, tina__boot_phase phase, uin
     }
 }
 
+/* A thread of ours, or the program's that turns it. */
+static bool is_running(const tina_system *system, size_t shard)
+{
+    const tina__shard_thread *thread = &system->threads[shard];
+    return (thread->is_started || system->crank != NULL) && phase_of(thread) != TINA__BOOT_ENDED;
+}
+
 static uint32_t count_running(const tina_system *system)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < system->shard_count; i++)
-        count += system->threads[i].is_started && phase_of(&system->threads[i]) != TINA__BOOT_ENDED;
+        count += is_running(system, i);
     return count;
 }
 
@@ -368,10 +391,12 @@ static void report_shard(tina_system *system, size_t index)
 {
     const tina__plan *plan = &system->plans[index];
     const tina__shard_thread *thread = &system->threads[index];
-    char where[32] = "not pinned";
+    char where[32];
     if (system->is_pinned)
         snprintf(where, sizeof where, "on core %u", system->cpus[index]);
-    const char *backend = thread->shard->api->name;
+    else
+        snprintf(where, sizeof where, "%s", system->crank != NULL ? "on the program's own thread" : "not pinned");
+    const char *backend = thread->backend_name;
     tina__system_log(system, TINA_LOG_INFO, "shard %zu: %s, %s, %.1f MiB%s", index, backend, where,
                      (double)tina__plan_memory(plan) / (1 << 20),
                      system->spec->development ? ", faulted in when used"
@@ -410,12 +435,13 @@ static void name_stuck(tina_system *system)
 {
     for (size_t i = 0; i < system->shard_count; i++) {
         const tina__shard_thread *thread = &system->threads[i];
-        if (!thread->is_started || phase_of(thread) == TINA__BOOT_ENDED)
+        if (!is_running(system, i))
             continue;
         tina_handle who = {__atomic_load_n(&thread->shard->frames[0].self.bits, __ATOMIC_RELAXED)}; /* a hint */
         bool runs = atomic_load_explicit(&system->publics[i].guard.turn, memory_order_relaxed) % 2 == 1 &&
                     tina_handle_type(who) < system->spec->type_count;
-        tina__system_log(system, TINA_LOG_ERROR, "shard %zu does not come back%s%s", i,
+        tina__system_log(system, TINA_LOG_ERROR, "shard %zu %s%s%s", i,
+                         system->crank != NULL && !runs ? "is not stepped any more" : "does not come back",
                          runs ? ": it is in a handler call of type " : "",
                          runs ? system->spec->types[tina_handle_type(who)].name : "");
     }
@@ -452,7 +478,7 @@ static void undo(tina_system *system, bool is_gate_open)
 
 static tina_status come_up(tina_system *system, bool report, tina_error *error)
 {
-    uint64_t timeout_ns = system->spec->init_timeout_ns == 0 ? INIT_TIMEOUT_NS : system->spec->init_timeout_ns;
+    uint64_t timeout_ns = tina__system_init_timeout_ns(system->spec);
     uint64_t deadline_ns = tina__add_saturating(tina__os_now_ns(), timeout_ns);
     bool is_gate_open = false;
     tina_status status = start_threads(system, error);
@@ -470,6 +496,21 @@ static tina_status come_up(tina_system *system, bool report, tina_error *error)
                         (unsigned long long)((timeout_ns + 999999) / 1000000));
     if (status != TINA_OK)
         undo(system, is_gate_open);
+    return status;
+}
+
+/* The tree comes up when somebody steps. */
+static tina_status come_up_external(tina_system *system, bool report, tina_error *error)
+{
+    tina_status status = tina__crank_prepare(system, error);
+    if (status == TINA_OK)
+        status = start_helper(system, error);
+    if (status == TINA_OK && report)
+        report_boot(system);
+    if (status == TINA_OK)
+        return TINA_OK;
+    tina__signals_remove(system);
+    end_threads(system);
     return status;
 }
 
@@ -498,7 +539,7 @@ tina_status tina__system_start(const tina_system_spec *spec, bool report, tina_s
         destroy(system);
         return status;
     }
-    status = come_up(system, report, error);
+    status = system->crank != NULL ? come_up_external(system, report, error) : come_up(system, report, error);
     if (status != TINA_OK)
         return status;
     *out = system;
@@ -600,7 +641,11 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
 
 tina_status tina__system_join(tina_system *system, tina_end_report *report)
 {
+    if (system->crank != NULL && tina__crank_run_out(system, NULL) == TINA_BUSY)
+        return TINA_BUSY;
     uint32_t stuck = await_end(system);
+    if (system->crank != NULL && stuck == 0)
+        tina__crank_await_leave(system);
     sweep_gifts(system);
     sweep_inboxes(system);
     tina_end_report own;

@@ -29,12 +29,13 @@ typedef struct tina__shard_thread {
     tina__shard *shard;           /* set when it is ready */
     const tina__backend_api *api; /* the shard's; NULL: not open */
     tina__backend *backend;
-    tina_error error;   /* of BOOT_FAILED */
-    tina__budget lives; /* its thread's alone */
-    bool is_lost;       /* not even a wipe was possible: it does nothing any more */
-    bool is_trapped;    /* it is in the trap's care */
-    char broken[256];   /* the invariant that did not hold */
-    const char *note;   /* why it runs on another backend than asked for; "": no reason */
+    tina_error error;         /* of BOOT_FAILED */
+    tina__budget lives;       /* its thread's alone */
+    bool is_lost;             /* not even a wipe was possible: it does nothing any more */
+    bool is_trapped;          /* it is in the trap's care */
+    char broken[256];         /* the invariant that did not hold */
+    const char *backend_name; /* that was opened last */
+    const char *note;         /* why it runs on another backend than asked for; "": no reason */
     bool got_huge;
     _Atomic uint32_t phase; /* tina__boot_phase; release: what stands above is written */
 } tina__shard_thread;
@@ -55,6 +56,7 @@ struct tina_system {
     size_t foreign_count;
     struct tina__watchdog *watchdog; /* NULL: none */
     struct tina__stats_page *page;   /* NULL: none */
+    struct tina__crank *crank;       /* NULL: every shard has a thread of its own */
 
     _Atomic uint32_t posting; /* threads that are in tina_post */
 
@@ -86,10 +88,29 @@ void tina__system_revive(tina_system *system);
 /* The budget: bytes of all plans; 0: they don't fit into an address space. */
 size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count);
 size_t tina__system_shard_count(const tina_system_spec *spec);
+uint64_t tina__system_init_timeout_ns(const tina_system_spec *spec);
 
 /* ---- Its threads (shard_thread.c, helper.c) ---- */
 
 void tina__shard_thread_body(void *thread);
+
+/* What a shard's thread and the crank do alike, each on the thread that it is about. An error's words are in thread->error. */
+void tina__thread_reach(tina__shard_thread *thread, tina__boot_phase phase);
+tina_status tina__thread_build(tina__shard_thread *thread); /* faults its memory in, makes the shard. Any thread, before */
+tina_status tina__thread_open_backend(tina__shard_thread *thread); /* not attached yet */
+tina_status tina__thread_enter_trap(tina__shard_thread *thread, tina_status (*enter)(tina__guard *guard, int *os_error));
+bool tina__thread_is_booting(const tina__shard *shard);
+/* The tree is up, or will not be: the state and the phase say so. */
+void tina__thread_report_tree(tina__shard_thread *thread);
+/*
+ * After a turn: a shard that is to be wiped begins anew, unless its boot has failed, which
+ * ends the whole system. False: it is lost.
+ */
+bool tina__thread_mend(tina__shard_thread *thread);
+void tina__thread_lose(tina__shard_thread *thread);          /* it does nothing any more */
+void tina__thread_close_backend(void *thread);               /* a body for the trap */
+void tina__thread_on_broken(void *thread, const char *what); /* for tina__broken_set */
+
 void tina__helper_body(void *system);
 
 /* A line of the system's own, from a thread that is no shard. */

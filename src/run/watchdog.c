@@ -17,6 +17,7 @@ typedef struct tina__watchdog {
     tina__watch_rule rule;
     uint64_t next_ns; /* when the next look is due */
     _Atomic uint32_t is_dozing;
+    _Atomic uint32_t is_looking; /* at a shard's thread */
     tina__watch shards[];
 } tina__watchdog;
 
@@ -183,6 +184,9 @@ static void kill_turn(const tina_system *system, size_t shard, uint32_t turn)
 
 static void look_after(tina_system *system, size_t shard)
 {
+    /* seq_cst, with tina__watchdog_let_go: either it sees us looking and waits, or we see that there is nothing to look at. */
+    if (atomic_load_explicit(&system->threads[shard].phase, memory_order_seq_cst) == TINA__BOOT_ENDED)
+        return;
     tina__watch *watch = &system->watchdog->shards[shard];
     const tina__watch_rule *rule = &system->watchdog->rule;
     sight seen = look_at(system, shard, watch->turn);
@@ -259,6 +263,14 @@ void tina__watchdog_awake(tina_system *system, size_t shard)
         tina__os_event_signal(system->helper_bell.wake_fd);
 }
 
+void tina__watchdog_let_go(tina_system *system)
+{
+    const tina__watchdog *watchdog = system->watchdog;
+    atomic_thread_fence(memory_order_seq_cst); /* between the phase and the look: see look_after */
+    while (watchdog != NULL && atomic_load_explicit(&watchdog->is_looking, memory_order_seq_cst) != 0)
+        tina__os_sleep(NAP_NS);
+}
+
 uint64_t tina__watchdog_turn(tina_system *system)
 {
     tina__watchdog *watchdog = system->watchdog;
@@ -266,12 +278,14 @@ uint64_t tina__watchdog_turn(tina_system *system)
         return TINA_NONE_NS;
     /* acquire, with open_gate: every shard is made, and every thread has its name. */
     if (atomic_load_explicit(&system->gate, memory_order_acquire) != TINA__GATE_OPEN)
-        return watchdog->rule.period_ns;
+        return system->crank != NULL ? TINA_NONE_NS : watchdog->rule.period_ns; /* who opens a crank's gate wakes us */
     uint64_t now_ns = tina__os_now_ns();
     if (now_ns < watchdog->next_ns)
         return watchdog->next_ns - now_ns;
+    atomic_store_explicit(&watchdog->is_looking, 1, memory_order_seq_cst); /* with tina__watchdog_let_go */
     for (size_t i = 0; i < system->shard_count; i++)
         look_after(system, i);
+    atomic_store_explicit(&watchdog->is_looking, 0, memory_order_release); /* with the same */
     watchdog->next_ns = tina__os_now_ns() + watchdog->rule.period_ns;
     return may_doze(system) ? TINA_NONE_NS : watchdog->rule.period_ns;
 }

@@ -33,6 +33,9 @@ void tina__watchdog_close(tina_system *system);
 /* A shard's thread, each time it comes back from its sleep in the kernel, with its doorbell awake. */
 void tina__watchdog_awake(tina_system *system, size_t shard);
 
+/* Shards that have ended are looked at no more from here on: for one whose thread is not ours, and may be gone then. */
+void tina__watchdog_let_go(tina_system *system);
+
 /* The helper, each time round: looks, where it is time. Returns how long until the next look; TINA_NONE_NS: until somebody wakes it. */
 uint64_t tina__watchdog_turn(tina_system *system);
 

@@ -54,7 +54,7 @@ static tina_status take_spec(tina__world *world, const tina_system_spec *spec)
 {
     tina_system_spec own = *spec;
     if (own.shard_count == 0)
-        own.shard_count = SHARD_COUNT;
+        own.shard_count = own.external ? 1 : SHARD_COUNT;
     own.backend = TINA_BACKEND_SIM;
     if (tina__spec_copy(&own, sizeof own, &world->spec) != TINA_OK)
         return TINA_POOL_EXHAUSTED;

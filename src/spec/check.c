@@ -283,6 +283,8 @@ static bool choices_rules(const place *at)
 
 static bool shard_count(const place *at)
 {
+    if (at->spec->external && at->spec->shard_count > 1)
+        return refuse(at, "shard_count", "must be 1 or 0 where external is set, not %zu", at->spec->shard_count);
     if (at->spec->shards != NULL && at->spec->shard_count == 0)
         return refuse(at, "shard_count", "must be 1 to %d where shards is not NULL, not 0", TINA_SHARDS_MAX);
     return is_within(at, "shard_count", at->spec->shard_count, 0, TINA_SHARDS_MAX);

@@ -85,6 +85,8 @@ const tina_group_spec *tina__spec_root(const tina_system_spec *spec, size_t shar
 
 size_t tina__spec_shard_count(const tina_system_spec *spec, size_t core_count)
 {
+    if (spec->external)
+        return 1;
     return spec->shard_count != 0 ? spec->shard_count : clamp(core_count, 1, TINA_SHARDS_MAX);
 }
 

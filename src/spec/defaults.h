@@ -91,7 +91,7 @@ typedef struct tina__channel_row {
 } tina__channel_row;
 void tina__spec_channel_row(const tina_system_spec *spec, size_t shard, size_t shard_count, tina__channel_row *row);
 
-/* How many shards the system has: the spec's number, or one for each of core_count cores. 1 .. 254. */
+/* How many shards the system has: the spec's number, or one for each of core_count cores; one that is external. 1 .. 254. */
 size_t tina__spec_shard_count(const tina_system_spec *spec, size_t core_count);
 
 #endif

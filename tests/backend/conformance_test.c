@@ -1346,6 +1346,8 @@ static int run_child(bool then_wait)
 static void flush_with_nothing_to_do_makes_no_system_call(void **state)
 {
     (void)state;
+    if (getenv("TINA_POLLER") != NULL)
+        skip(); /* how the alarm rings there is another matter */
     int end = run_child(false);
     if (WIFEXITED(end) && WEXITSTATUS(end) == CHILD_NO_FILTER)
         skip();

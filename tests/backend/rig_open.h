@@ -7,6 +7,7 @@
 #include "base/handle.h"
 #include "io/backend.h"
 #include "made.h"
+#include "os/os.h"
 #include "support/leaks.h"
 
 #include <dirent.h>
@@ -58,6 +59,7 @@ typedef struct test_rig {
     uint32_t free_slot_count;
     uint32_t submitted, completed;
     uint32_t unexpected; /* completions of no request that was under way */
+    uint32_t late;       /* completions that a poller did not tell of: see rig_wait_at_poller */
     uint32_t held;       /* buffers that a completion named, not lent again yet */
     char folder[32];     /* for files, on the kernel's disk; "": no test has asked for it yet */
     size_t fds_before;
@@ -105,6 +107,8 @@ static inline void rig_release(test_rig *rig)
     free(rig->config.annexes);
     free(rig->requests);
     free(rig->free_slots);
+    if (rig->config.has_poller)
+        tina__os_poller_close(rig->config.poller);
     close(rig->config.wake_fd);
 }
 
@@ -129,7 +133,11 @@ static inline tina_status rig_open_backend(test_rig *rig, uint8_t wanted, const 
 
 static inline void rig_take_memory(test_rig *rig, uint8_t wanted, tina__backend_config config)
 {
+    int os_error;
     config.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    config.has_poller = wanted != TINA_BACKEND_SIM && getenv("TINA_POLLER") != NULL;
+    if (config.has_poller)
+        assert_int_equal(tina__os_poller_open(config.wake_fd, &config.poller, &os_error), TINA_OK);
     config.buffers = rig_pages((size_t)config.buffer_count * config.buffer_size);
     config.annexes = rig_pages((size_t)config.buffer_count * TINA__ANNEX_SIZE);
     config.memory = rig_pages(rig_memory_size(wanted, &config));
@@ -178,6 +186,7 @@ static inline void rig_close(test_rig *rig)
 {
     assert_int_equal(rig->submitted, rig->completed);
     assert_int_equal(rig->unexpected, 0);
+    assert_true(rig->late < 3); /* one may come in the very moment in which the wait is over */
     assert_int_equal(rig->held, 0);
     assert_int_equal(rig->free_slot_count, rig->config.fd_count);
     rig->api->close(rig->backend);

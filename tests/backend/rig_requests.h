@@ -215,8 +215,28 @@ static inline void *rig_wake(void *argument)
     return written == sizeof one ? argument : NULL;
 }
 
+/* As a program waits in a loop of its own. What comes though the poller said nothing all the while is late. */
+static inline void rig_wait_at_poller(test_rig *rig, uint64_t wait_ns)
+{
+    rig->api->flush(rig->backend, 0);
+    tina__os_event_clear(rig->config.wake_fd);
+    uint64_t limit_ns = rig->api->rest(rig->backend);
+    struct pollfd wanted = {.fd = rig->config.poller, .events = POLLIN};
+    if (limit_ns != 0)
+        (void)tina__os_poller_wait(rig->config.poller, tina__os_now_ns() + tina__min_u64(limit_ns, wait_ns));
+    bool is_told = limit_ns < wait_ns || poll(&wanted, 1, 0) == 1;
+    uint32_t before = rig->completed;
+    rig->api->flush(rig->backend, 0);
+    rig_collect(rig);
+    rig->late += !is_told && rig->completed != before;
+}
+
 static inline void rig_turn(test_rig *rig, uint64_t wait_ns)
 {
+    if (rig->config.has_poller && wait_ns != 0) {
+        rig_wait_at_poller(rig, wait_ns);
+        return;
+    }
     rig->api->flush(rig->backend, wait_ns);
     rig_collect(rig);
 }

@@ -61,11 +61,11 @@ def check(condition, *what):
 class Program:
     """An example that runs. Leaving the context ends it, by force if it must."""
 
-    def __init__(self, name, *options, before=(), preexec=None):
+    def __init__(self, name, *options, before=(), preexec=None, stdin=subprocess.DEVNULL):
         command = [*before, str(EXAMPLES / name), *map(str, options)]
         # pylint: disable=subprocess-popen-preexec-fn
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                        stdin=subprocess.DEVNULL, preexec_fn=preexec)
+                                        stdin=stdin, preexec_fn=preexec)
         self.lines = []
         self.news = threading.Condition()
         self.is_over = False

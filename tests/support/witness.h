@@ -8,6 +8,9 @@
 #ifndef TINA_TEST_WITNESS_H
 #define TINA_TEST_WITNESS_H
 
+#include "support/leaks.h"
+
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,12 +72,16 @@ tina_stats tina_test_stats(const tina_system *system, uint8_t shard);
 
 typedef struct tina_test_holdings {
     size_t fds, mappings, threads;
-    unsigned char handlers[2048]; /* of the signals that a library could take */
-    unsigned char cores[128];     /* the calling thread's affinity */
-    unsigned char blocked[128];   /* and its signal mask */
+    tina_test_mappings mapped;
+    struct sigaction handlers[NSIG];
+    stack_t handler_stack;      /* the calling thread's */
+    unsigned char cores[128];   /* its affinity */
+    unsigned char blocked[128]; /* and its signal mask */
 } tina_test_holdings;
 
 void tina_test_hold(tina_test_holdings *now);
+/* Of all signals, and the calling thread's alternate stack. */
+bool tina_test_has_same_handlers(const tina_test_holdings *now, const tina_test_holdings *before);
 /* Nothing is left of what was made since. Threads that are on their way out are waited for. */
 void tina_test_assert_same_holdings(const tina_test_holdings *before);
 

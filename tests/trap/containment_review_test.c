@@ -365,8 +365,7 @@ static bool is_as_before(const tina_test_holdings *before)
 {
     tina_test_holdings now;
     tina_test_hold(&now);
-    return now.fds == before->fds && now.threads == before->threads &&
-           memcmp(now.handlers, before->handlers, sizeof now.handlers) == 0;
+    return now.fds == before->fds && now.threads == before->threads && tina_test_has_same_handlers(&now, before);
 }
 
 static int leaves_nothing_of_a_failed_boot(uint64_t watchdog_interval_ns)

@@ -19,6 +19,7 @@ mutations=(
     "WAKE_EATEN         invalid end state"
     "NO_EXCHANGE        assertion violated is_wake_due"
     "PUBLISH_EARLY      assertion violated (tail"
+    "CLEARED_LATE       invalid end state -DEXTERNAL"
 )
 
 for tool in spin gcc; do
@@ -105,8 +106,14 @@ esac
 
 prove "no wake-up is lost" "$options" -DSAFETY ""
 prove "every run ends" "$options" -DNP -l
+prove "no wake-up of a program that turns its shard is lost" "$options -DEXTERNAL" -DSAFETY ""
 for line in "${mutations[@]}"; do
     read -r name expected <<<"$line"
-    must_fail "$name" "$expected" "$options"
+    variant=
+    if [[ $expected == *" -D"* ]]; then
+        variant=-D${expected##* -D}
+        expected=${expected% -D*}
+    fi
+    must_fail "$name" "$expected" "$options $variant"
 done
 exit $status

@@ -15,9 +15,12 @@
  * that waits for ever: an invalid end state. That no run is endless is the
  * search for cycles (run.sh). The assertions say the rest.
  *
+ * With EXTERNAL the shard is one that the program turns (run/crank.h): the wait is the
+ * program's, which does not read the eventfd; the shard does, before each rest.
+ *
  * run.sh defines one of these to show that the model notices:
  *   NO_SECOND_LOOK NO_FENCE_CONSUMER NO_FENCE_PRODUCER EVENTFD_LOST
- *   WAKE_EATEN NO_EXCHANGE PUBLISH_EARLY
+ *   WAKE_EATEN NO_EXCHANGE PUBLISH_EARLY CLEARED_LATE
  */
 
 /* The threads. Each of the first three has a channel and a bit of its own. */
@@ -249,6 +252,9 @@ active proctype shard()
         :: else -> goto next
         fi;
 
+#if defined(EXTERNAL) && !defined(CLEARED_LATE)
+        wake_count = 0; /* come_to_rest */
+#endif
         /* tina__doorbell_may_sleep */
         is_rung = false;
         STORE(SHARD, SLEEPING, 0, 1);
@@ -267,7 +273,10 @@ active proctype shard()
         fi;
 #endif
 
-        /* The backend's turn with a wait: a count that was there before ends it at once. */
+#ifdef CLEARED_LATE
+        wake_count = 0;
+#endif
+        /* The backend's turn with a wait, or the program's: a count that was there before ends it at once. */
 #ifdef WAKE_EATEN
         wake_count = 0;
 #endif
@@ -275,7 +284,11 @@ active proctype shard()
         is_waiting = true;
 #endif
         if
+#ifdef EXTERNAL
+        :: wake_count > 0
+#else
         :: d_step { wake_count > 0 -> wake_count = 0 }
+#endif
         :: deadline_count > 0 -> deadline_count--
         :: IS_QUIET && IS_ALL_CONSUMED -> break
         fi;
