@@ -11,6 +11,7 @@ import sys
 
 HEADING = re.compile(r"/\* ---- (.*?) -{3,}(?: \*/)?$")
 GUARD = re.compile(r"#(?:ifndef|define) TINA_\w+_H$")
+INSIDE = re.compile(r"extern const char __")  # what no program names
 FUNCTION = re.compile(r"(?:TINA_API|TINA_MUST_USE|static inline)\b.*?\b(tina_\w+)\(")
 SEVERAL = re.compile(r"( *)((?:const |struct )?\w+) (\*?\w+(?:, \*?\w+)+);$")
 NAME = re.compile(r"(?<![\w</.])(?:tina_[a-z]\w*|TINA_[A-Z]\w*)\b(?![/.*])")
@@ -127,6 +128,8 @@ class Filter:
                 self.documented = None
             if GUARD.match(line):
                 self.done += ["#if 1"] if "ifndef" in line else []
+                number += 1
+            elif INSIDE.match(line):
                 number += 1
             elif line.lstrip().startswith("/*"):
                 number = self.block_comment(number)
