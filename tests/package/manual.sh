@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every page of the manual is one that groff and man have nothing to say against, and every name that it sends its reader
+# Every page of the manual is one that groff has nothing to say against, and every name that it sends its reader
 # to has a page.
 #
 # manual.sh BUILD, in which scripts/package has made the packages
@@ -8,7 +8,7 @@ set -eu
 folder=$1/manual/man
 status=0
 for page in "$folder"/man*/*; do
-    complaint=$(cd "$folder" && LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 "$page" 2>&1 >/dev/null)
+    complaint=$(cd "$folder" && groff -man -ww -Tutf8 -z "$page" 2>&1)
     if [ -n "$complaint" ]; then
         echo "$page: $complaint"
         status=1
