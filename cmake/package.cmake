@@ -45,7 +45,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME ${runtime_package})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/cmake/debian/triggers")
-set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "isolates on shards, memory fixed at boot (shared library)\n${description}
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "${description}
 .
 This package has what programs need to run.")
 
@@ -53,7 +53,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libtina-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
     "${runtime_package} (= ${version_and_release}), libc6-dev, liburing-dev (>= 2.3), pkg-config")
-set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "isolates on shards, memory fixed at boot (development)\n${description}
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "${description}
 .
 This package has the headers, the archive, what CMake and pkg-config ask for,
 and the manual.")
@@ -63,7 +63,7 @@ if(TARGET tinatop) # installed as the component "tools"
     set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME tina-tools)
     set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
     set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
-    set(CPACK_COMPONENT_TOOLS_DESCRIPTION "isolates on shards, memory fixed at boot (tools)\n${description}
+    set(CPACK_COMPONENT_TOOLS_DESCRIPTION "${description}
 .
 This package has tinatop, a view of running systems.")
 endif()
