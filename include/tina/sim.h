@@ -129,7 +129,7 @@ typedef struct tina_sim_report {
     uint64_t now_ns;          /* made time that has passed */
 } tina_sim_report;
 
-/* What the wrapper below calls. */
+/* What the wrapper below calls, with its statuses. A program calls the wrapper. */
 TINA_API TINA_MUST_USE tina_status tina_simulate_sized(const tina_system_spec *spec, size_t spec_size,
                                                        const tina_sim_config *config, size_t config_size,
                                                        tina_sim_report *report, size_t report_size, uint32_t api_version,
