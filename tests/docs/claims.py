@@ -23,6 +23,7 @@ def known_tests(build):
 def plain(text):
     """Without links, the signs of comments, and line breaks, so that a quotation may run over them."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"^ \* ?", "", text, flags=re.MULTILINE)
     return re.sub(r"\s+", " ", text)
 
 
