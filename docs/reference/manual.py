@@ -64,7 +64,7 @@ def summary(element, names):
     """For the line of names: the first sentence, or what kind of thing it is."""
     said = text_of(element.find("briefdescription")) or text_of(element.find("detaileddescription"))
     said = re.split(r"(?<=[.:;])\s", said)[0].rstrip(".:; ")
-    return said[:1].lower() + said[1:] if said and not said.startswith(("TINA_", "A ")) else said or names[0]
+    return said[:1].lower() + said[1:] if said and not said.startswith("TINA_") else said or names[0]
 
 
 # ---- Declarations ----

@@ -32,11 +32,15 @@ typedef struct tina_transfer {
     uint64_t bits; /* the runtime's; 0: none */
 } tina_transfer;
 
-/* What a handle says of itself, and whether two are the same. That the isolate lives, none of these says. Any thread. */
+/* The shard of an isolate, from 0. That the isolate lives, none of these says. Any thread. */
 static inline uint8_t tina_handle_shard(tina_handle handle) { return (uint8_t)(handle.bits >> 56); }
+/* The type of an isolate, its index in the spec's types; 255: the handle is a name. Any thread. */
 static inline uint8_t tina_handle_type(tina_handle handle) { return (uint8_t)(handle.bits >> 48); }
+/* Whether two handles are the same; a name and the handle of who has it are not. Any thread. */
 static inline bool tina_handle_equal(tina_handle a, tina_handle b) { return a.bits == b.bits; }
+/* Whether a handle is none: zeroed. Any thread. */
 static inline bool tina_handle_is_none(tina_handle handle) { return handle.bits == 0; }
+/* Whether a descriptor is none: zeroed. Any thread. */
 static inline bool tina_fd_is_none(tina_fd fd) { return fd.bits == 0; }
 
 /*
