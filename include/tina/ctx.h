@@ -115,8 +115,8 @@ TINA_API TINA_MUST_USE tina_status tina_call_start(tina_ctx *ctx, tina_handle to
 
 /* Who called, to answer later: copied and kept as long as one likes, used once, by the isolate that was called. */
 typedef struct tina_caller {
-    tina_handle source;
-    uint32_t correlation;
+    tina_handle source;   /* who waits for the answer */
+    uint32_t correlation; /* the runtime's: which of its calls this is */
 } tina_caller;
 
 TINA_API bool tina_is_call(const tina_message *message);               /* somebody waits for an answer to it */
@@ -147,6 +147,7 @@ typedef enum tina_end {
     TINA_END_GONE,    /* before it was watched */
 } tina_end;
 
+/* The payload of a TINA_TAG_DOWN: a watched isolate has ended. */
 typedef struct tina_down {
     tina_handle who; /* as it was passed to tina_watch */
     uint8_t end;     /* tina_end */
@@ -181,20 +182,25 @@ typedef enum tina_restart {
 } tina_restart;
 
 /* Which halves of a descriptor a child is handed; the spawner keeps the other. */
-typedef enum tina_handoff { TINA_HANDOFF_FULL, TINA_HANDOFF_READ, TINA_HANDOFF_WRITE } tina_handoff;
+typedef enum tina_handoff {
+    TINA_HANDOFF_FULL,  /* both: the spawner has none of it any more */
+    TINA_HANDOFF_READ,  /* the child receives, the spawner sends */
+    TINA_HANDOFF_WRITE, /* the child sends, the spawner receives */
+} tina_handoff;
 
-#define TINA_GROUP_ROOT ((uint16_t)0)
+#define TINA_GROUP_ROOT ((uint16_t)0)      /* the shard's root */
 #define TINA_GROUP_SELF ((uint16_t)0xFFFE) /* the spawner's own */
 #define TINA_GROUP_NONE ((uint16_t)0xFFFF) /* unsupervised */
 
+/* What tina_spawn_child is to make. */
 typedef struct tina_spawn {
-    const void *args; /* copied; at most TINA_ARGS_MAX bytes */
-    size_t args_size;
-    tina_fd fd;      /* handed to the child, where it keeps its value; such a child is temporary */
-    uint8_t handoff; /* tina_handoff */
-    uint8_t type;    /* index in the spec's types */
-    uint8_t restart; /* tina_restart */
-    uint16_t group;  /* a group's name, or TINA_GROUP_... */
+    const void *args; /* copied; at most TINA_ARGS_MAX bytes; NULL where args_size is 0 */
+    size_t args_size; /* bytes at args */
+    tina_fd fd;       /* handed to the child, where it keeps its value; such a child is temporary */
+    uint8_t handoff;  /* tina_handoff */
+    uint8_t type;     /* index in the spec's types */
+    uint8_t restart;  /* tina_restart */
+    uint16_t group;   /* a group's name, or TINA_GROUP_... */
 } tina_spawn;
 
 /*
@@ -251,7 +257,13 @@ TINA_API bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer);
 
 /* ---- Logs ------------------------------------------------------------------------ */
 
-typedef enum tina_level { TINA_LOG_ERROR, TINA_LOG_WARN, TINA_LOG_INFO, TINA_LOG_DEBUG } tina_level;
+/* How much a line of the log matters. */
+typedef enum tina_level {
+    TINA_LOG_ERROR, /* something is broken */
+    TINA_LOG_WARN,  /* something is odd, and somebody should look */
+    TINA_LOG_INFO,  /* what an operator may want to know */
+    TINA_LOG_DEBUG, /* what whoever writes the program may want to know */
+} tina_level;
 
 #define TINA_LOG_LINE_MAX 512 /* bytes; the rest of a longer line is cut */
 
@@ -285,21 +297,33 @@ TINA_API void tina_working_reset(tina_ctx *ctx); /* give back all that tina_work
  * counts against this shard's until it was copied there, or refused on arrival, which
  * is counted there (arrived_exhausted where no transfer was free).
  *
- * alloc: TINA_OK: it is this isolate's; TINA_POOL_EXHAUSTED.
- * send:  TINA_OK: it is the receiver's; anything else: it is still the sender's.
- *        TINA_STALE_HANDLE: the receiver or the transfer; TINA_NOT_OWNER;
- *        TINA_INVALID: size over the capacity, or a shard that does not exist;
- *        TINA_MAILBOX_FULL, TINA_POOL_EXHAUSTED (no message is free): on this
- *        shard; TINA_CHANNEL_FULL, TINA_SHARD_DOWN: on another.
- * read:  the message that is being handled. TINA_OK; TINA_INVALID: it is no transfer;
- *        TINA_STALE_HANDLE: it was handled before.
- * free:  one that was not sent; anything else is ignored.
+ * This one makes *transfer this isolate's. TINA_OK; TINA_POOL_EXHAUSTED.
  */
 TINA_API TINA_MUST_USE tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data,
                                                        size_t *capacity);
+
+/*
+ * Send the first size bytes of a transfer of this isolate's to an isolate on any shard.
+ *
+ * TINA_OK: it is the receiver's; anything else: it is still the sender's.
+ * TINA_STALE_HANDLE: the receiver or the transfer; TINA_NOT_OWNER; TINA_INVALID: size
+ * over the capacity, or a shard that does not exist; TINA_MAILBOX_FULL,
+ * TINA_POOL_EXHAUSTED (no message is free): on this shard; TINA_CHANNEL_FULL,
+ * TINA_SHARD_DOWN: on another.
+ */
 TINA_API TINA_MUST_USE tina_status tina_transfer_send(tina_ctx *ctx, tina_handle to, tina_transfer transfer, size_t size);
+
+/*
+ * What came with the TINA_TAG_TRANSFER that is being handled: *size bytes at *data, which
+ * are the runtime's and valid during this handler call.
+ *
+ * TINA_OK; TINA_INVALID: the message is no transfer; TINA_STALE_HANDLE: it was handled
+ * before.
+ */
 TINA_API TINA_MUST_USE tina_status tina_transfer_read(tina_ctx *ctx, const tina_message *message, const void **data,
                                                       size_t *size);
+
+/* Give back a transfer of this isolate's that was not sent. Anything else is ignored. */
 TINA_API void tina_transfer_free(tina_ctx *ctx, tina_transfer transfer);
 
 TINA_END_DECLS

@@ -38,21 +38,26 @@ TINA_API size_t tina_address_format(const tina_address *address, char *text, siz
 
 /* ---- Sockets ------------------------------------------------------------------ */
 
-typedef enum tina_socket_type { TINA_STREAM = 1, TINA_DATAGRAM = 2 } tina_socket_type;
+/* How a socket carries bytes. */
+typedef enum tina_socket_type {
+    TINA_STREAM = 1,   /* in order, without boundaries: TCP, and Unix stream sockets */
+    TINA_DATAGRAM = 2, /* in pieces: UDP, and Unix datagram sockets */
+} tina_socket_type;
 
-typedef enum tina_option { /* 0 or 1, unless it says otherwise */
-                           TINA_OPT_REUSEADDR,
-                           TINA_OPT_REUSEPORT,
-                           TINA_OPT_KEEPALIVE,
-                           TINA_OPT_NODELAY,
-                           TINA_OPT_CORK,
-                           TINA_OPT_RCVBUF, /* bytes, 1 to INT_MAX / 2; Linux takes, and tells, twice that */
-                           TINA_OPT_SNDBUF, /* likewise */
-                           TINA_OPT_LINGER, /* 0: closing resets the connection; -1: closing delivers what was sent, the default */
-                           TINA_OPT_V6ONLY,
-                           TINA_OPT_KEEPIDLE,  /* seconds, 1 to 32,767 */
-                           TINA_OPT_KEEPINTVL, /* seconds, 1 to 32,767 */
-                           TINA_OPT_KEEPCNT,   /* 1 to 127 */
+/* What tina_setsockopt sets: 0 or 1, unless it says otherwise. */
+typedef enum tina_option {
+    TINA_OPT_REUSEADDR, /* bind to an address that a connection which is over still holds */
+    TINA_OPT_REUSEPORT, /* several sockets at one address, which share what comes */
+    TINA_OPT_KEEPALIVE, /* ask a silent peer whether it is there */
+    TINA_OPT_NODELAY,   /* send small pieces at once */
+    TINA_OPT_CORK,      /* send whole packets only, while it is on */
+    TINA_OPT_RCVBUF,    /* bytes, 1 to INT_MAX / 2; Linux takes, and tells, twice that */
+    TINA_OPT_SNDBUF,    /* likewise */
+    TINA_OPT_LINGER,    /* 0: closing resets the connection; -1: closing delivers what was sent, the default */
+    TINA_OPT_V6ONLY,    /* an IPv6 socket that takes no IPv4 */
+    TINA_OPT_KEEPIDLE,  /* of silence before it asks: seconds, 1 to 32,767 */
+    TINA_OPT_KEEPINTVL, /* between two times that it asks: seconds, 1 to 32,767 */
+    TINA_OPT_KEEPCNT,   /* times that it asks before the connection is over: 1 to 127 */
 } tina_option;
 
 /*
@@ -66,26 +71,39 @@ typedef enum tina_option { /* 0 or 1, unless it says otherwise */
 TINA_API TINA_MUST_USE tina_status tina_socket(tina_ctx *ctx, int family, tina_socket_type type, tina_fd *fd);
 
 /*
- * The usual calls on a socket of which this isolate owns at least one half.
- * backlog: as for listen(2).
+ * Give a socket, of which this isolate owns at least one half, its address; port 0: one
+ * that is free, see tina_local_address.
  *
- * All: TINA_OK; TINA_STALE_HANDLE; TINA_NOT_OWNER; TINA_INVALID: an address, an
- * option or its value; TINA_DENIED; TINA_UNSUPPORTED; TINA_SYSTEM_ERROR, such as an
- * address that is in use. The errno of the last three but TINA_UNSUPPORTED is
- * tina_os_error.
+ * TINA_OK; TINA_STALE_HANDLE; TINA_NOT_OWNER; TINA_INVALID: the address; TINA_DENIED;
+ * TINA_UNSUPPORTED; TINA_SYSTEM_ERROR, such as an address that is in use. The errno of
+ * the last and of TINA_DENIED is tina_os_error.
  */
 TINA_API TINA_MUST_USE tina_status tina_bind(tina_ctx *ctx, tina_fd fd, const tina_address *address);
+
+/*
+ * Let a bound stream socket be connected to. backlog, as for listen(2): how many wait at
+ * most to be accepted; the system's own limit may be lower. Statuses as tina_bind.
+ */
 TINA_API TINA_MUST_USE tina_status tina_listen(tina_ctx *ctx, tina_fd fd, int backlog);
+
+/* Write into *address where a socket is bound, or whom it is connected to. Statuses as tina_bind. */
 TINA_API TINA_MUST_USE tina_status tina_local_address(tina_ctx *ctx, tina_fd fd, tina_address *address);
 TINA_API TINA_MUST_USE tina_status tina_peer_address(tina_ctx *ctx, tina_fd fd, tina_address *address);
+
+/* Set or ask an option of a socket, see tina_option. Statuses as tina_bind; TINA_INVALID: the option or its value. */
 TINA_API TINA_MUST_USE tina_status tina_setsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int value);
 TINA_API TINA_MUST_USE tina_status tina_getsockopt(tina_ctx *ctx, tina_fd fd, tina_option option, int *value);
 
-typedef enum tina_half { TINA_READ_HALF = 1, TINA_WRITE_HALF = 2, TINA_BOTH_HALVES = 3 } tina_half;
+/* A descriptor's directions. */
+typedef enum tina_half {
+    TINA_READ_HALF = 1,   /* what it receives */
+    TINA_WRITE_HALF = 2,  /* what it sends */
+    TINA_BOTH_HALVES = 3, /* the two of them */
+} tina_half;
 
 /*
  * End one direction of a connection or both. What is under way in a half that is
- * shut down completes with TINA_CANCELLED, or with what it did. Statuses as above;
+ * shut down completes with TINA_CANCELLED, or with what it did. Statuses as tina_bind;
  * TINA_NOT_OWNER where not all of those halves are this isolate's.
  */
 TINA_API TINA_MUST_USE tina_status tina_socket_shutdown(tina_ctx *ctx, tina_fd fd, tina_half half);
@@ -139,8 +157,8 @@ TINA_API int tina_os_error(const tina_ctx *ctx);
 #define TINA_PARTS_MAX 8 /* pieces of one send or write */
 
 enum {
-    TINA_OPEN_READ = 1,
-    TINA_OPEN_WRITE = 2,
+    TINA_OPEN_READ = 1,         /* to read it; one of these two, or both */
+    TINA_OPEN_WRITE = 2,        /* to write it */
     TINA_OPEN_CREATE = 4,       /* where there is none */
     TINA_OPEN_TRUNCATE = 8,     /* to nothing */
     TINA_OPEN_APPEND = 16,      /* each write goes to the end, whatever its offset */
@@ -148,9 +166,10 @@ enum {
     TINA_OPEN_DIRECT_SYNC = 64, /* a write is over when it has reached the disk, as after a sync */
 };
 
+/* A piece of memory to send or write: as tina_op.data and tina_op.size. */
 typedef struct tina_bytes {
-    const void *data;
-    size_t size;
+    const void *data; /* where it begins */
+    size_t size;      /* bytes; at least 1 */
 } tina_bytes;
 
 /* What an operation is to do. docs/reference/io.md has a row for each kind: its fields, its results, its errors. */
@@ -170,7 +189,7 @@ typedef struct tina_op {
      * sendfile: size is how much of the file from offset on. truncate: its new size.
      */
     const void *data;
-    size_t size;
+    size_t size;                 /* bytes: of data, of the file, or the most to receive, see above */
     const tina_bytes *parts;     /* send, sendto, write: several pieces instead of data, in one operation */
     uint32_t part_count;         /* with parts: 1 to TINA_PARTS_MAX */
     uint64_t offset;             /* read, write, sendfile: where in the file; not of pipes */
@@ -214,15 +233,19 @@ TINA_API TINA_MUST_USE tina_status tina_io_start(tina_ctx *ctx, const tina_op *o
 TINA_API void tina_io_cancel(tina_ctx *ctx, tina_fd fd, tina_half half);
 
 /*
- * The common ones, in a line: tina_io with the fields that are given and no
- * deadline but the connect's (0: none). tina_io_close never fails for want of a
- * slot, and cancels what is under way; what is cancelled has its completion too.
+ * The common ones, in a line: tina_io with the fields that are given and no deadline but
+ * the connect's (0: none).
  */
 TINA_API TINA_MUST_USE tina_effect tina_io_accept(tina_ctx *ctx, tina_fd fd);
 TINA_API TINA_MUST_USE tina_effect tina_io_connect(tina_ctx *ctx, tina_fd fd, const tina_address *address,
                                                    uint64_t timeout_ns);
 TINA_API TINA_MUST_USE tina_effect tina_io_recv(tina_ctx *ctx, tina_fd fd);
 TINA_API TINA_MUST_USE tina_effect tina_io_send(tina_ctx *ctx, tina_fd fd, const void *data, size_t size);
+
+/*
+ * Likewise: close, park, and wake with TINA_IO_CLOSE. It never fails for want of a slot,
+ * and cancels what is under way; what is cancelled has its completion too.
+ */
 TINA_API TINA_MUST_USE tina_effect tina_io_close(tina_ctx *ctx, tina_fd fd);
 
 TINA_END_DECLS

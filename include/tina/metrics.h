@@ -60,7 +60,7 @@ typedef struct tina_metrics_args {
 } tina_metrics_args;
 
 #define TINA_METRICS_SIZE         8192 /* bytes of each of these isolates */
-#define TINA_METRICS_SCRAPERS_MAX 64
+#define TINA_METRICS_SCRAPERS_MAX 64   /* connected at once, on a shard */
 
 /*
  * A tina_type, as an initializer: scrapers is how many may be connected at once on a
@@ -87,12 +87,18 @@ static inline tina_type tina_metrics_type(uint32_t scrapers)
 
 /* ---- A program's own metrics ------------------------------------------------- */
 
-typedef enum tina_metrics_kind { TINA_METRICS_COUNTER, TINA_METRICS_GAUGE, TINA_METRICS_HISTOGRAM } tina_metrics_kind;
+/* What kind of number a family is. */
+typedef enum tina_metrics_kind {
+    TINA_METRICS_COUNTER,   /* only grows */
+    TINA_METRICS_GAUGE,     /* goes up and down */
+    TINA_METRICS_HISTOGRAM, /* how often, by how long */
+} tina_metrics_kind;
 
 #define TINA_METRICS_NAME_MAX 80 /* bytes of a family's name */
 
+/* What tells one sample of a family from another. */
 typedef struct tina_metrics_label {
-    const char *name;
+    const char *name;  /* letters, digits and underscores */
     const char *value; /* any text: it is escaped, and what is no UTF-8 becomes question marks */
 } tina_metrics_label;
 

@@ -26,12 +26,12 @@ TINA_BEGIN_DECLS
 
 /* numerator in denominator. Zeroed: never. A denominator of 0 counts as 1. */
 typedef struct tina_ratio {
-    uint32_t numerator, denominator;
+    uint32_t numerator, denominator; /* so many, in so many */
 } tina_ratio;
 
 /* From min to max, both possible. In rounds. Zeroed: none. */
 typedef struct tina_range {
-    uint32_t min, max;
+    uint32_t min, max; /* min not above max */
 } tina_range;
 
 /*
@@ -47,19 +47,19 @@ typedef struct tina_range {
  * once.
  */
 typedef struct tina_faults {
-    tina_ratio handler_crash;    /* of handler calls: it crashes before, after, or faults */
-    tina_ratio init_crash;       /* of inits */
-    tina_ratio message_drop;     /* of messages to another shard: lost, and nobody is told; a descriptor comes back */
-    tina_ratio partition;        /* a round cuts a pair of shards apart, one way or both: what is sent is lost */
-    tina_ratio partition_heal;   /* a round ends such a cut */
-    tina_range message_delay;    /* of each message to another shard */
-    tina_ratio io_error;         /* of operations: it fails with TINA_SYSTEM_ERROR */
-    tina_ratio connection_reset; /* of operations on a connection: it breaks, for both ends */
-    tina_ratio short_io;         /* of sends, receives, reads and writes: fewer bytes at a time */
-    tina_range io_delay;         /* of each operation, connection and piece of data on its way */
-    tina_ratio disk_error;       /* of operations on files: it fails with EIO, or, an open or a write, on a full disk */
-    tina_ratio disk_torn_write;  /* these two: of unsynced writes, where their shard is wiped, see above */
-    tina_ratio disk_lost_write;
+    tina_ratio handler_crash;      /* of handler calls: it crashes before, after, or faults */
+    tina_ratio init_crash;         /* of inits */
+    tina_ratio message_drop;       /* of messages to another shard: lost, and nobody is told; a descriptor comes back */
+    tina_ratio partition;          /* a round cuts a pair of shards apart, one way or both: what is sent is lost */
+    tina_ratio partition_heal;     /* a round ends such a cut */
+    tina_range message_delay;      /* of each message to another shard */
+    tina_ratio io_error;           /* of operations: it fails with TINA_SYSTEM_ERROR */
+    tina_ratio connection_reset;   /* of operations on a connection: it breaks, for both ends */
+    tina_ratio short_io;           /* of sends, receives, reads and writes: fewer bytes at a time */
+    tina_range io_delay;           /* of each operation, connection and piece of data on its way */
+    tina_ratio disk_error;         /* of operations on files: it fails with EIO, or, an open or a write, on a full disk */
+    tina_ratio disk_torn_write;    /* these two: of unsynced writes, where their shard is wiped, see above */
+    tina_ratio disk_lost_write;    /* see there */
     tina_ratio disk_bit_rot;       /* of reads of files: one bit of what is read has changed, for good */
     tina_ratio pool_empty;         /* of a shard's ticks: during it a pool says exhausted although it is not */
     tina_ratio shard_stall;        /* of a shard's rounds: from it on the shard misses rounds */
@@ -71,11 +71,11 @@ typedef struct tina_faults {
 
 /* How often each kind of fault has struck, by the names in tina_faults. */
 typedef struct tina_fault_counts {
-    uint64_t handler_crash, init_crash, message_drop, partition, message_delay;
-    uint64_t io_error, connection_reset, short_io, io_delay;
-    uint64_t pool_empty, shard_stall, shard_fault;
-    uint64_t datagram_loss, datagram_double;
-    uint64_t disk_error, disk_torn_write, disk_lost_write, disk_bit_rot;
+    uint64_t handler_crash, init_crash, message_drop, partition, message_delay; /* of isolates and messages */
+    uint64_t io_error, connection_reset, short_io, io_delay;                    /* of operations */
+    uint64_t pool_empty, shard_stall, shard_fault;                              /* of shards */
+    uint64_t datagram_loss, datagram_double;                                    /* of datagrams */
+    uint64_t disk_error, disk_torn_write, disk_lost_write, disk_bit_rot;        /* of files */
 } tina_fault_counts;
 
 /* A run, as a checker sees it: read-only, and only within the call. */
@@ -84,25 +84,27 @@ typedef struct tina_sim tina_sim;
 /* Whether all is well. False: why says what is wrong, in at most why_size bytes with the final zero. */
 typedef bool (*tina_checker_fn)(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user);
 
+/* What a run is decided by, beside the spec. Zeroed: no faults, a million rounds. */
 typedef struct tina_sim_config {
-    uint64_t seed;
+    uint64_t seed;      /* any number */
     uint64_t ticks_max; /* rounds; 0: 1,000,000 */
     uint64_t
         heal_at_tick; /* from here on no faults: the system must become quiet, or end, by ticks_max; 0, or not below that: never */
     uint64_t stop_at_tick; /* from here on shutting down; 0: never */
     bool stop_when_quiet;  /* end when nobody has anything to do and nothing is on its way: no message, no data, no timer */
     bool keep_shard_order; /* shard 0 first in each round; otherwise in an order of the seed's */
-    tina_faults faults;
-    uint32_t check_every;            /* rounds; 0: 100. Checkers also run at the end. */
+    tina_faults faults;    /* what goes wrong, and how often */
+    uint32_t check_every;  /* rounds; 0: 100. Checkers also run at the end. */
     const tina_checker_fn *checkers; /* besides the library's own */
-    size_t checker_count;
-    void *checker_user;
-    const char *trace_path;  /* a timeline for chrome://tracing and Perfetto, or NULL */
-    const char *events_path; /* every event in words, a line each, or NULL: two runs that differ can be compared */
+    size_t checker_count;            /* of checkers */
+    void *checker_user;              /* handed to each of them */
+    const char *trace_path;          /* a timeline for chrome://tracing and Perfetto, or NULL */
+    const char *events_path;         /* every event in words, a line each, or NULL: two runs that differ can be compared */
     void (*on_reached)(void *reached_user, const char *name); /* tina_reached, each time; NULL: nobody counts */
-    void *reached_user;
+    void *reached_user;                                       /* handed to on_reached */
 } tina_sim_config;
 
+/* How a run ended. */
 typedef enum tina_sim_end {
     TINA_SIM_TICKS,     /* ticks_max rounds */
     TINA_SIM_QUIET,     /* nothing will ever happen any more, or stop_when_quiet */
@@ -110,9 +112,10 @@ typedef enum tina_sim_end {
     TINA_SIM_STOPPED,   /* shut down, and every shard has ended */
 } tina_sim_end;
 
+/* What a run came to. */
 typedef struct tina_sim_report {
-    uint8_t end; /* tina_sim_end */
-    uint64_t ticks;
+    uint8_t end;     /* tina_sim_end */
+    uint64_t ticks;  /* rounds that were run */
     uint64_t events; /* messages delivered and operations completed */
     /*
      * Of every event in order: tick, kind, handles, tag, size, status; never payload
@@ -120,13 +123,13 @@ typedef struct tina_sim_report {
      * every machine, compiler and build.
      */
     uint64_t trace_hash;
-    char violation[256]; /* "": none */
-    tina_stats total;    /* over all shards */
-    tina_fault_counts faults;
-    uint64_t now_ns; /* made time that has passed */
+    char violation[256];      /* "": none */
+    tina_stats total;         /* over all shards */
+    tina_fault_counts faults; /* that struck */
+    uint64_t now_ns;          /* made time that has passed */
 } tina_sim_report;
 
-/* What the wrapper below calls. */
+/* What the wrapper below calls, with its statuses. A program calls the wrapper. */
 TINA_API TINA_MUST_USE tina_status tina_simulate_sized(const tina_system_spec *spec, size_t spec_size,
                                                        const tina_sim_config *config, size_t config_size,
                                                        tina_sim_report *report, size_t report_size, uint32_t api_version,

@@ -10,8 +10,8 @@
 
 TINA_BEGIN_DECLS
 
-#define TINA_TYPES_MAX  254
-#define TINA_SHARDS_MAX 254
+#define TINA_TYPES_MAX  254     /* types of a system */
+#define TINA_SHARDS_MAX 254     /* shards of a system */
 #define TINA_SLOTS_MAX  1048575 /* alive at once, of one type on one shard */
 
 /* What a fault in a type's code takes down. */
@@ -21,10 +21,11 @@ typedef enum tina_containment {
     TINA_CONTAIN_PROCESS, /* the program, as without this library */
 } tina_containment;
 
+/* A kind of isolate: its code, its size, and how many there may be. */
 typedef struct tina_type {
-    const char *name; /* in logs and errors; 1 to 63 bytes */
-    tina_init_fn init;
-    tina_handler_fn handler;
+    const char *name;          /* in logs and errors; 1 to 63 bytes */
+    tina_init_fn init;         /* runs once, before any message */
+    tina_handler_fn handler;   /* runs once for each message */
     size_t size;               /* sizeof the isolate's struct, 1 byte to 16 MiB */
     uint32_t slot_count;       /* at most this many alive per shard; 0: 1 */
     uint32_t working_size;     /* bytes of tina_working each, at most 1 GiB; 0: none */
@@ -46,14 +47,14 @@ typedef enum tina_strategy {
 
 #define TINA_GROUP_DEPTH_MAX 8 /* groups in one another, the root included */
 
-/* Of a nested group args, name and type are not used. */
+/* A static child: one that is there from boot on. Of a nested group args, name and type are not used. */
 typedef struct tina_child {
     const struct tina_group_spec *group; /* NULL: an isolate */
-    const void *args;                    /* at most TINA_ARGS_MAX bytes */
-    size_t args_size;
-    uint16_t name;   /* 0: none; unique per shard; see tina_named */
-    uint8_t type;    /* index in the spec's types */
-    uint8_t restart; /* tina_restart; a group that was given up counts as crashed */
+    const void *args;                    /* for its init: at most TINA_ARGS_MAX bytes, copied at boot */
+    size_t args_size;                    /* bytes at args */
+    uint16_t name;                       /* 0: none; unique per shard; see tina_named */
+    uint8_t type;                        /* index in the spec's types */
+    uint8_t restart;                     /* tina_restart; a group that was given up counts as crashed */
 } tina_child;
 
 /*
@@ -63,33 +64,35 @@ typedef struct tina_child {
  * A group that is started again has its whole budget again.
  */
 typedef struct tina_group_spec {
-    const tina_child *children;
-    size_t child_count;   /* at most 65,535 in all groups of a shard, of these 32,767 groups */
-    uint16_t name;        /* for tina_spawn.group, unique per shard; 0: none (the root needs none) */
-    uint8_t strategy;     /* tina_strategy */
-    uint32_t restart_max; /* within the window; one more escalates; 0: 3; TINA_NONE: the first escalates */
-    uint64_t window_ns;   /* 0: 5 s */
+    const tina_child *children; /* in the order in which they are started */
+    size_t child_count;         /* at most 65,535 in all groups of a shard, of these 32,767 groups */
+    uint16_t name;              /* for tina_spawn.group, unique per shard; 0: none (the root needs none) */
+    uint8_t strategy;           /* tina_strategy */
+    uint32_t restart_max;       /* within the window; one more escalates; 0: 3; TINA_NONE: the first escalates */
+    uint64_t window_ns;         /* 0: 5 s */
     /* To wait before a restart, at most a day; doubled with each in the window, and up to a quarter more by chance. 0: none */
     uint64_t backoff_ns;
     uint64_t backoff_max_ns; /* the most that the doubling comes to, at most a day; 0: 64 times backoff_ns */
     uint32_t dynamic_max; /* spawned children, only with TINA_ONE_FOR_ONE; 0: as many as there are slots; TINA_NONE: none */
 } tina_group_spec;
 
+/* What runs on one shard, where the shards are not all alike. */
 typedef struct tina_shard_spec {
-    tina_group_spec root;
+    tina_group_spec root;        /* its supervision tree */
     const uint32_t *slot_counts; /* by type, instead of the types' own; NULL or 0: those. TINA_NONE: none here */
 } tina_shard_spec;
 
-/* The capacity of the channels from source to destination: 1 to 524,288 messages. -1: every shard; the last match wins. */
+/* The capacity of some channels. The last that matches wins. */
 typedef struct tina_channel_spec {
-    int32_t source, destination;
-    uint32_t capacity;
+    int32_t source, destination; /* shards; -1: every shard */
+    uint32_t capacity;           /* 1 to 524,288 messages */
 } tina_channel_spec;
 
+/* How the kernel does I/O. */
 typedef enum tina_backend {
-    TINA_BACKEND_AUTO, /* io_uring, or epoll where the kernel refuses it */
-    TINA_BACKEND_URING,
-    TINA_BACKEND_EPOLL,
+    TINA_BACKEND_AUTO,    /* io_uring, or epoll where the kernel refuses it */
+    TINA_BACKEND_URING,   /* io_uring, or boot fails */
+    TINA_BACKEND_EPOLL,   /* epoll, and threads for files */
     TINA_BACKEND_SIM = 5, /* what a simulation runs on; not to be named in a spec */
 } tina_backend;
 
@@ -106,25 +109,27 @@ typedef enum tina_signals {
  * have held a lock, such as the C library. The types' containment may widen it.
  */
 typedef enum tina_suspect {
-    TINA_SUSPECT_DEFAULT,
-    TINA_SUSPECT_ISOLATE,
-    TINA_SUSPECT_SHARD,
-    TINA_SUSPECT_PROCESS,
+    TINA_SUSPECT_DEFAULT, /* of on_abort: the process; of on_foreign_fault: the isolate */
+    TINA_SUSPECT_ISOLATE, /* the isolate */
+    TINA_SUSPECT_SHARD,   /* all isolates of its shard, which begins anew */
+    TINA_SUSPECT_PROCESS, /* the program */
 } tina_suspect;
 
+/* A whole system. A field that is 0 has its default; {0} with types and a tree is a spec. */
 typedef struct tina_system_spec {
-    const tina_type *types; /* a type's id is its index; at most TINA_TYPES_MAX */
-    size_t type_count;
-    const tina_shard_spec *shards; /* NULL: every shard runs root */
-    size_t shard_count;            /* 1 .. 254; 0: one per core that this process may use (affinity, cgroup quota) */
-    tina_group_spec root;          /* where shards is NULL */
-    const tina_channel_spec *channels;
-    size_t channel_spec_count;
-    const uint16_t *cpus; /* shard i runs on cpus[i % cpu_count]; NULL: on the i-th that the process may use */
-    size_t cpu_count;
-    void *user; /* tina_user */
+    const tina_type *types;            /* a type's id is its index; at most TINA_TYPES_MAX */
+    size_t type_count;                 /* 1 to TINA_TYPES_MAX */
+    const tina_shard_spec *shards;     /* NULL: every shard runs root */
+    size_t shard_count;                /* 1 to 254; 0: one per core that this process may use (affinity, cgroup quota) */
+    tina_group_spec root;              /* where shards is NULL */
+    const tina_channel_spec *channels; /* those whose capacity is not channel_capacity */
+    size_t channel_spec_count;         /* of channels */
+    const uint16_t *cpus;              /* shard i runs on cpus[i % cpu_count]; NULL: on the i-th that the process may use */
+    size_t cpu_count;                  /* of cpus */
+    void *user;                        /* tina_user */
 
-    /* Per shard. 0: derived from the types; docs/concepts/memory.md has the formulas and the ranges. */
+    /* From here to file_threads: per shard. 0: derived from the types; docs/concepts/memory.md has the formulas and the
+     * ranges. This one: messages in its mailboxes. */
     uint32_t message_count;
     uint32_t channel_capacity; /* messages per pair and direction */
     uint32_t inbox_capacity;   /* for tina_post; 0: 1024 */
@@ -172,7 +177,7 @@ typedef struct tina_system_spec {
      * <tina/log.h> has ready ones. NULL: stderr under tina_boot, counted and dropped under tina_start. line has no newline
      * and no final zero; shard is -1 for the system's own lines. A sink that blocks holds up the watchdog too. */
     void (*log_sink)(void *log_user, int shard, tina_level level, const char *line, size_t length);
-    void *log_user;
+    void *log_user; /* handed to log_sink and on_broken; the program's */
     /* The library's own invariant is broken: the last call before abort(). */
     void (*on_broken)(void *log_user, const char *what);
 

@@ -7,8 +7,9 @@
 
 TINA_BEGIN_DECLS
 
+/* What a call, or an operation, came to. */
 typedef enum tina_status {
-    TINA_OK = 0,
+    TINA_OK = 0,         /* what was asked for is done, or will be */
     TINA_MAILBOX_FULL,   /* the receiver's mailbox is at capacity */
     TINA_CHANNEL_FULL,   /* the channel to the receiver's shard, or its inbox, is full */
     TINA_POOL_EXHAUSTED, /* no free message, operation, buffer, timer, descriptor or transfer */

@@ -16,18 +16,20 @@
 
 TINA_BEGIN_DECLS
 
-typedef struct tina_system tina_system;
+typedef struct tina_system tina_system; /* a system that runs: from tina_start to tina_join */
 
+/* What a shard is at. */
 typedef enum tina_shard_state {
-    TINA_SHARD_INIT,
-    TINA_SHARD_RUNNING,
+    TINA_SHARD_INIT,        /* its tree comes up */
+    TINA_SHARD_RUNNING,     /* it serves */
     TINA_SHARD_QUARANTINED, /* restarted too often: it runs nothing, and sends to it are TINA_SHARD_DOWN; see tina_revive */
-    TINA_SHARD_DRAINING,
-    TINA_SHARD_ENDED,
+    TINA_SHARD_DRAINING,    /* its isolates have been told to end */
+    TINA_SHARD_ENDED,       /* none of them is left */
 } tina_shard_state;
 
+/* How full a pool is. */
 typedef struct tina_usage {
-    uint32_t limit, used, peak;
+    uint32_t limit, used, peak; /* how many there are; are taken; were taken at most, since boot */
 } tina_usage;
 
 /*
@@ -41,38 +43,53 @@ typedef struct tina_usage {
  * Timers, completions, notices and failed calls are the runtime's and not in it.
  */
 typedef struct tina_stats {
-    uint64_t ticks, dispatches;
-    uint64_t
-        idle_ns; /* with nothing to do: asleep, or looking whether there is something; the rest of its time it was busy */
-    uint64_t sleeps, wakes; /* wakes: of other shards, by this one */
-    uint64_t sent_local, sent_remote, received_remote, posted, calls, replies, timers_fired, timer_overruns;
+    uint64_t ticks;                   /* turns of its loop */
+    uint64_t dispatches;              /* handler calls */
+    uint64_t idle_ns;                 /* with nothing to do: asleep, or looking whether there is something */
+    uint64_t sleeps;                  /* in the kernel */
+    uint64_t wakes;                   /* of other shards, by this one */
+    uint64_t sent_local, sent_remote; /* messages that a send here said TINA_OK to: for this shard, for others */
+    uint64_t received_remote;         /* messages that came from other shards */
+    uint64_t posted;                  /* messages that came by tina_post */
+    uint64_t calls, replies;          /* of sent_local and sent_remote: requests, and answers */
+    uint64_t timers_fired;            /* timers that became messages */
+    uint64_t timer_overruns;          /* periods of repeating timers that had no message of their own */
     uint64_t mailbox_full, channel_full, pool_exhausted, stale_handle, shard_down; /* told to the sender */
     uint64_t arrived_full, arrived_stale, arrived_exhausted;                       /* refused on arrival at this shard */
     uint64_t delivered, died_with_owner;                                           /* where every accepted message ends */
-    uint64_t replies_late; /* of arrived_stale: replies whose call had timed out */
-    uint64_t spawns, exits, crashes, faults, watchdog_kills, restarts, escalations, shard_restarts;
-    uint64_t io_submitted, io_completed, io_failed, io_cancelled, io_late, bytes_in, bytes_out;
-    uint64_t log_dropped;   /* lines for which there was no room, or no reader */
-    uint64_t trace_dropped; /* events that the flight recorder no longer holds */
-    uint64_t dumps_skipped; /* faults whose events were not dumped, since there had been a dump just before */
-    uint64_t arena_full, group_full, init_failed; /* spawns that came to nothing, by why */
-    uint64_t calls_timed_out;                     /* that had no answer in time */
-    uint64_t inbox_full;                          /* posts refused, since the inbox was full */
-    uint32_t isolates;                            /* alive */
-    tina_usage messages, timers, watches, ops, buffers, fds, transfers;
-    uint8_t state;   /* tina_shard_state */
-    uint8_t backend; /* tina_backend: the one that boot chose */
+    uint64_t replies_late;               /* of arrived_stale: replies whose call had timed out */
+    uint64_t spawns, exits;              /* isolates that began, and that ended, whatever for */
+    uint64_t crashes;                    /* tina_crash, and effects that are none */
+    uint64_t faults;                     /* ends by a fault of the isolate's code */
+    uint64_t watchdog_kills;             /* ends by the watchdog */
+    uint64_t restarts;                   /* children that were started again */
+    uint64_t escalations;                /* groups that were past their budget */
+    uint64_t shard_restarts;             /* times that all of the shard began anew */
+    uint64_t io_submitted, io_completed; /* operations that began, and that are over */
+    uint64_t io_failed, io_cancelled;    /* of io_completed: by an error, and by a cancel or a deadline */
+    uint64_t io_late;                    /* completions that nobody was left to get */
+    uint64_t bytes_in, bytes_out;        /* received and read; sent and written */
+    uint64_t log_dropped;                /* lines for which there was no room, or no reader */
+    uint64_t trace_dropped;              /* events that the flight recorder no longer holds */
+    uint64_t dumps_skipped;              /* faults whose events were not dumped, since there had been a dump just before */
+    uint64_t arena_full, group_full, init_failed;                       /* spawns that came to nothing, by why */
+    uint64_t calls_timed_out;                                           /* that had no answer in time */
+    uint64_t inbox_full;                                                /* posts refused, since the inbox was full */
+    uint32_t isolates;                                                  /* alive */
+    tina_usage messages, timers, watches, ops, buffers, fds, transfers; /* of its pools */
+    uint8_t state;                                                      /* tina_shard_state */
+    uint8_t backend;                                                    /* tina_backend: the one that boot chose */
 } tina_stats;
 
-#define TINA_HISTOGRAM_BUCKETS 32
+#define TINA_HISTOGRAM_BUCKETS 32 /* of a tina_histogram */
 
 /*
  * How often something took how long. Bucket i counts what took from 2^i ns to less
  * than 2^(i+1); the first also what took less, the last also all that took more.
  */
 typedef struct tina_histogram {
-    uint64_t count, sum_ns;
-    uint64_t buckets[TINA_HISTOGRAM_BUCKETS];
+    uint64_t count, sum_ns;                   /* how often, and how long in all */
+    uint64_t buckets[TINA_HISTOGRAM_BUCKETS]; /* how often, by how long */
 } tina_histogram;
 
 /*
@@ -84,18 +101,19 @@ typedef struct tina_histogram {
  * simulation a handler takes no time, and waits are those of its clock.
  */
 typedef struct tina_type_stats {
-    char name[64];
+    char name[64];                           /* the type's, as in the spec */
     uint32_t isolates, slots, peak;          /* alive; at most; the most there were */
     uint32_t sample_every;                   /* on average; 0: nothing is measured */
     uint64_t dispatches;                     /* handler calls */
     uint64_t mailbox_full;                   /* messages refused: told to a sender here, or on arrival from elsewhere */
     uint64_t arena_full;                     /* spawns refused: every slot was taken */
     uint64_t spawns, exits, crashes, faults; /* crashes: what its code asked for; faults: what its code ran into */
-    uint64_t restarts;
-    tina_histogram handler_ns; /* from a handler's call to its return; not of those that faulted */
-    tina_histogram wait_ns;    /* of users' messages, from the mailbox of this shard to the handler's call */
+    uint64_t restarts;                       /* children of this type that were started again */
+    tina_histogram handler_ns;               /* from a handler's call to its return; not of those that faulted */
+    tina_histogram wait_ns;                  /* of users' messages, from the mailbox of this shard to the handler's call */
 } tina_type_stats;
 
+/* How a system ended. */
 typedef struct tina_end_report {
     tina_stats total;         /* over all shards, at the end: every pool's used is 0 */
     uint32_t undrained_count; /* isolates that had to be torn down */

@@ -14,29 +14,33 @@ TINA_BEGIN_DECLS
 
 /* An isolate. shard:8 | type:8 | slot:20 | generation:28. Shard 255 and type 255 are reserved. Zeroed: none. */
 typedef struct tina_handle {
-    uint64_t bits;
+    uint64_t bits; /* all of it in one word, for the functions below */
 } tina_handle;
 
 /* An open descriptor owned by an isolate: shard, index, generation; never an OS descriptor. */
 typedef struct tina_fd {
-    uint64_t bits;
+    uint64_t bits; /* the runtime's; 0: none */
 } tina_fd;
 
 /* A timer that was started: shard, index, generation. */
 typedef struct tina_timer {
-    uint64_t bits;
+    uint64_t bits; /* the runtime's; 0: none */
 } tina_timer;
 
 /* A large payload: shard, index, generation. */
 typedef struct tina_transfer {
-    uint64_t bits;
+    uint64_t bits; /* the runtime's; 0: none */
 } tina_transfer;
 
-/* What a handle says of itself, and whether two are the same. That the isolate lives, none of these says. Any thread. */
+/* The shard of an isolate, from 0. That the isolate lives, none of these says. Any thread. */
 static inline uint8_t tina_handle_shard(tina_handle handle) { return (uint8_t)(handle.bits >> 56); }
+/* The type of an isolate, its index in the spec's types; 255: the handle is a name. Any thread. */
 static inline uint8_t tina_handle_type(tina_handle handle) { return (uint8_t)(handle.bits >> 48); }
+/* Whether two handles are the same; a name and the handle of who has it are not. Any thread. */
 static inline bool tina_handle_equal(tina_handle a, tina_handle b) { return a.bits == b.bits; }
+/* Whether a handle is none: zeroed. Any thread. */
 static inline bool tina_handle_is_none(tina_handle handle) { return handle.bits == 0; }
+/* Whether a descriptor is none: zeroed. Any thread. */
 static inline bool tina_fd_is_none(tina_fd fd) { return fd.bits == 0; }
 
 /*
@@ -55,7 +59,7 @@ static inline tina_handle tina_named(uint8_t shard, uint16_t name)
 
 /* ---- Messages ----------------------------------------------------------- */
 
-typedef uint16_t tina_tag;
+typedef uint16_t tina_tag; /* what a message is about: TINA_TAG_USER and above are the program's to choose */
 
 #define TINA_PAYLOAD_MAX 96 /* bytes of a message's payload */
 #define TINA_ARGS_MAX    64 /* bytes of a child's arguments */
@@ -71,23 +75,23 @@ enum {                                /* tags below TINA_TAG_USER belong to the 
        TINA_TAG_DOWN = 0x0007,              /* a watched isolate ended: payload is a tina_down */
        TINA_TAG_RESUME = 0x0008,            /* after tina_yield */
        TINA_TAG_FD = 0x0009,                /* a descriptor was given: message->io says which, see tina_fd_give */
-       TINA_IO_READ = 0x0010,
-       TINA_IO_WRITE = 0x0011,
-       TINA_IO_ACCEPT = 0x0012, /* message->io.fd is the new one */
-       TINA_IO_CONNECT = 0x0013,
-       TINA_IO_SEND = 0x0014,
-       TINA_IO_RECV = 0x0015,
-       TINA_IO_SENDTO = 0x0016,
-       TINA_IO_RECVFROM = 0x0017,
-       TINA_IO_CLOSE = 0x0018,
-       TINA_IO_SENDFILE = 0x0019,
-       TINA_IO_OPEN = 0x001A, /* message->io.fd is the new one */
-       TINA_IO_SYNC = 0x001B,
-       TINA_IO_STAT = 0x001C, /* message->io.size is the file's */
-       TINA_IO_TRUNCATE = 0x001D,
-       TINA_IO_RENAME = 0x001E,
-       TINA_IO_UNLINK = 0x001F,
-       TINA_TAG_USER = 0x0100,
+       TINA_IO_READ = 0x0010,     /* a read of a file or a pipe is over: so are the next, what they say is in message->io */
+       TINA_IO_WRITE = 0x0011,    /* a write to a file or a pipe */
+       TINA_IO_ACCEPT = 0x0012,   /* message->io.fd is the new one */
+       TINA_IO_CONNECT = 0x0013,  /* a socket is connected, or says why not */
+       TINA_IO_SEND = 0x0014,     /* all of it is sent, or the status says why not */
+       TINA_IO_RECV = 0x0015,     /* message->io.data is what came */
+       TINA_IO_SENDTO = 0x0016,   /* a datagram is sent */
+       TINA_IO_RECVFROM = 0x0017, /* a datagram has come, from message->io.peer */
+       TINA_IO_CLOSE = 0x0018,    /* a descriptor is closed */
+       TINA_IO_SENDFILE = 0x0019, /* a file, or a part of one, is sent */
+       TINA_IO_OPEN = 0x001A,     /* message->io.fd is the new one */
+       TINA_IO_SYNC = 0x001B,     /* what was written to a file is on the disk */
+       TINA_IO_STAT = 0x001C,     /* message->io.size is the file's */
+       TINA_IO_TRUNCATE = 0x001D, /* a file has its new size */
+       TINA_IO_RENAME = 0x001E,   /* a file has its new name */
+       TINA_IO_UNLINK = 0x001F,   /* a file has one name less */
+       TINA_TAG_USER = 0x0100,    /* the first of the program's own */
 };
 
 enum { TINA_IPV4 = 1, TINA_IPV6 = 2, TINA_UNIX = 3 };
@@ -126,14 +130,14 @@ enum { TINA_IO_TRUNCATED = 1 }; /* the datagram was longer than what was deliver
 
 /* Everything a handler ever receives: two cache lines, owned by the runtime, valid during this call only. */
 typedef struct tina_message {
-    tina_handle source; /* none: from the runtime, or from outside (tina_post) */
-    tina_handle destination;
-    uint32_t correlation; /* of a call; of a repeating timer, its overruns */
-    uint32_t link;        /* the runtime's */
-    tina_tag tag;
-    uint16_t flags;    /* the runtime's */
-    uint16_t size;     /* payload bytes in use */
-    uint16_t reserved; /* the runtime's */
+    tina_handle source;      /* none: from the runtime, or from outside (tina_post) */
+    tina_handle destination; /* this isolate, by its own handle or by its name */
+    uint32_t correlation;    /* of a call; of a repeating timer, its overruns */
+    uint32_t link;           /* the runtime's */
+    tina_tag tag;            /* what it is about: TINA_TAG_..., TINA_IO_..., or the program's own */
+    uint16_t flags;          /* the runtime's */
+    uint16_t size;           /* payload bytes in use */
+    uint16_t reserved;       /* the runtime's */
     union {
         uint8_t payload[TINA_PAYLOAD_MAX]; /* 16-byte aligned: messages lie on 128-byte lines */
         tina_io_result io;                 /* where tag is a TINA_IO_ one, or TINA_TAG_FD */
@@ -153,11 +157,11 @@ typedef struct tina_ctx tina_ctx;
  * happened.
  */
 typedef struct tina_effect {
-    uint8_t kind;
-    uint8_t reason;
-    uint16_t reserved;
-    uint32_t token;
-    uint64_t argument;
+    uint8_t kind;      /* all of these are the runtime's */
+    uint8_t reason;    /* likewise */
+    uint16_t reserved; /* likewise */
+    uint32_t token;    /* likewise */
+    uint64_t argument; /* likewise */
 } tina_effect;
 TINA_STATIC_ASSERT(sizeof(tina_effect) == 16, "an effect is returned in two registers");
 

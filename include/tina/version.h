@@ -4,19 +4,21 @@
 
 #include <stdint.h>
 
-#define TINA_VERSION_MAJOR 0
-#define TINA_VERSION_MINOR 1
-#define TINA_VERSION_PATCH 0
-#define TINA_VERSION       "0.1.0"
+#define TINA_VERSION_MAJOR 0       /* of this header; before 1, a minor version may change the interface */
+#define TINA_VERSION_MINOR 1       /* likewise */
+#define TINA_VERSION_PATCH 0       /* likewise */
+#define TINA_VERSION       "0.1.0" /* the three, as text */
 
-/* Grows with every change of a public struct. The functions that take one pass
- * it along, so that a program built against an older header keeps running. */
+/*
+ * Grows with every change of a public struct. The functions that take one pass
+ * it along, so that a program built against an older header keeps running.
+ */
 #define TINA_API_VERSION 1
 
 #ifdef __cplusplus
-#define TINA_STATIC_ASSERT static_assert
-#define TINA_BEGIN_DECLS   extern "C" {
-#define TINA_END_DECLS     }
+#define TINA_STATIC_ASSERT static_assert /* these three: what C and C++ say differently */
+#define TINA_BEGIN_DECLS   extern "C" {  /* before declarations */
+#define TINA_END_DECLS     }             /* behind them */
 #else
 #define TINA_STATIC_ASSERT _Static_assert
 #define TINA_BEGIN_DECLS
@@ -24,9 +26,10 @@
 #endif
 
 #if defined(__GNUC__)
-#define TINA_API                               __attribute__((visibility("default")))
-#define TINA_MUST_USE                          __attribute__((warn_unused_result))
-#define TINA_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
+#define TINA_API      __attribute__((visibility("default"))) /* a function that the library exports */
+#define TINA_MUST_USE __attribute__((warn_unused_result))    /* what it returns is not to be dropped */
+#define TINA_PRINTF(format_index, first_index)                                                                              \
+    __attribute__((format(printf, format_index, first_index))) /* its format is checked */
 #else
 #define TINA_API
 #define TINA_MUST_USE

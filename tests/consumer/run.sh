@@ -1,11 +1,10 @@
 #!/bin/sh
-# Installs the library that lies in a build folder somewhere else, then builds and runs programs
+# Installs the library that lies in a build folder somewhere else, or unpacks its packages, then builds and runs programs
 # against what was installed: in C and in C++, shared and static, by find_package and by pkg-config.
 #
-# run.sh BUILD
+# run.sh BUILD | run.sh --packages FOLDER
 set -eu
 
-build=$1
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -13,10 +12,18 @@ trap 'rm -rf "$work"' EXIT
 # What the library itself was compiled with must not reach its users.
 unset CFLAGS CXXFLAGS LDFLAGS
 
-echo "== install"
-cmake --install "$build" --prefix "$work/first" >/dev/null
-mv "$work/first" "$work/prefix" # an installed tree may be moved
-prefix=$work/prefix
+if [ "$1" = --packages ]; then
+    echo "== unpack"
+    for package in "$2"/*.deb; do
+        dpkg-deb -x "$package" "$work/root"
+    done
+    prefix=$work/root/usr
+else
+    echo "== install"
+    cmake --install "$1" --prefix "$work/first" >/dev/null
+    mv "$work/first" "$work/prefix" # an installed tree may be moved
+    prefix=$work/prefix
+fi
 
 echo "== find_package"
 cmake -G Ninja -S "$here" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null

@@ -66,6 +66,10 @@ class Alarm(unittest.TestCase):
         self.rings(header="/* Of something else. */\n\nTINA_API int tina_do(int a);\n")
         self.rings(header="static inline int tina_do(int a) { return a; }\n")
 
+    def test_function_that_hides_its_statuses_rings(self):
+        self.rings(header="/* Does it. */\nTINA_API tina_status tina_do(int a);\nint tina_undo;\n")
+        self.silent(header="/* Does it. TINA_OK. */\nTINA_API tina_status tina_do(int a);\nint tina_undo;\n")
+
     def test_function_with_comment_is_silent(self):
         self.silent(header="TINA_API int tina_do(int a); /* does it */\n")
         self.silent(header="/*\n * Does it.\n */\nTINA_API TINA_MUST_USE int tina_do(int a,\n    int b);\n")
