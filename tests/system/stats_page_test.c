@@ -113,8 +113,10 @@ static void page_has_what_the_system_says(void **state)
     (void)state;
     tina_system_spec spec = spec_of();
     tina_system *system = tina_test_start(&spec);
-    for (int i = 0; i < 100; i++)
-        assert_int_equal(tina_post(system, tina_named(1, 2), TAG_A, NULL, 0), TINA_OK);
+    for (int i = 0; i < 100; i++) {
+        while (tina_post(system, tina_named(1, 2), TAG_A, NULL, 0) != TINA_OK) { /* full */
+        }
+    }
     tina_test_await_that(has_dispatched(100));
     tina__page page;
     tina_stats shards[2];
