@@ -52,5 +52,6 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .backend = (uint8_t)server->backend,
         .signals = TINA_SIGNALS_ALL,
         .quiet = server->is_quiet,
+        .spin_ns = TINA_NONE_NS,
     };
 }
