@@ -7,7 +7,7 @@ enum { PAIRS_SET, PAIRS_NO_MEMORY, PAIRS_INCOMPLETE, PAIRS_REFUSED };
 
 /* One step that is run, with all that it needs. False from a function below: there is no room; nothing was done. */
 typedef struct act {
-    keeper *keeper;
+    kv_keeper *keeper;
     keeper_run *run;
     kv_step step;
     kv_key key;
@@ -414,8 +414,17 @@ static bool clear(const act *me)
 
 /* ---- A batch ------------------------------------------------------------------------------------ */
 
+static bool say_loading(const act *me)
+{
+    if (!(me->step.flags & STEP_ADDS) || me->step.flags & STEP_LAST)
+        say(me, "-LOADING Redis is loading the dataset in memory\r\n");
+    return true;
+}
+
 static bool take(act *me)
 {
+    if (me->keeper->is_loading && me->step.kind > STEP_ECHO)
+        return say_loading(me);
     switch (me->step.kind) {
     case STEP_TEXT: return say_text(me);
     case STEP_ECHO: return say_bulk(me, me->value, me->step.value_size);
@@ -436,7 +445,7 @@ static bool take(act *me)
     }
 }
 
-void keeper_serve(keeper *me, const uint8_t *data, size_t size, keeper_run *run)
+void keeper_serve(kv_keeper *me, const uint8_t *data, size_t size, keeper_run *run)
 {
     kv_request request;
     act now = {.keeper = me, .run = run};
@@ -462,7 +471,7 @@ void keeper_serve(keeper *me, const uint8_t *data, size_t size, keeper_run *run)
     }
 }
 
-bool keeper_apply(keeper *me, const log_record *record, uint64_t now_ms)
+bool keeper_apply(kv_keeper *me, const log_record *record, uint64_t now_ms)
 {
     kv_key key = store_key_of(&me->store, record->key, record->key_size);
     if (record->kind == LOG_CLEAR)
@@ -486,7 +495,7 @@ bool keeper_apply(keeper *me, const log_record *record, uint64_t now_ms)
     return true;
 }
 
-kv_entry *keeper_expect(keeper *me, const uint8_t *key, uint32_t key_size, uint32_t value_size)
+kv_entry *keeper_expect(kv_keeper *me, const uint8_t *key, uint32_t key_size, uint32_t value_size)
 {
     return store_make(&me->store, store_key_of(&me->store, key, key_size), value_size);
 }

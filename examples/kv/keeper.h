@@ -17,12 +17,13 @@ typedef struct log_buffer {
     uint32_t size, capacity;
 } log_buffer;
 
-typedef struct keeper {
+typedef struct kv_keeper {
     kv_store store;
     log_buffer *log;
     const char *refusal; /* of what would change something; NULL: nothing is refused */
+    bool is_loading;     /* nothing is known yet */
     uint64_t hits, misses, steps;
-} keeper;
+} kv_keeper;
 
 /* A batch that is run: what it says, and what it leaves for later. */
 typedef struct keeper_run {
@@ -39,12 +40,12 @@ typedef struct keeper_run {
 } keeper_run;
 
 /* Runs the steps of a request, of which size bytes lie at data, until they are done or there is no room for more. */
-void keeper_serve(keeper *me, const uint8_t *data, size_t size, keeper_run *run);
+void keeper_serve(kv_keeper *me, const uint8_t *data, size_t size, keeper_run *run);
 
 /* Applies a record of the log. False: there is no memory for it. */
-bool keeper_apply(keeper *me, const log_record *record, uint64_t now_ms);
+bool keeper_apply(kv_keeper *me, const log_record *record, uint64_t now_ms);
 
 /* A value that comes in pieces: room for it. NULL: there is no memory. */
-kv_entry *keeper_expect(keeper *me, const uint8_t *key, uint32_t key_size, uint32_t value_size);
+kv_entry *keeper_expect(kv_keeper *me, const uint8_t *key, uint32_t key_size, uint32_t value_size);
 
 #endif

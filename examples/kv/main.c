@@ -9,11 +9,14 @@
 #include "server.h"
 #include "store.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 
 #define MEBIBYTE (1024ull * 1024)
+enum { DIR_MAX = 400 };
 
 static uint64_t milliseconds(clockid_t clock)
 {
@@ -44,20 +47,57 @@ static bool take_memory(kv_server *server, uint32_t mebibytes)
     return true;
 }
 
+/* Whether it is a log, and then of how many partitions. */
+static uint32_t partitions_of(const char *name)
+{
+    unsigned partition, count;
+    int end = 0;
+    bool is_log = sscanf(name, "partition-%u-of-%u.log%n", &partition, &count, &end) == 2 && end != 0 && name[end] == '\0';
+    return is_log ? count : 0;
+}
+
+/* A folder that can't be used, or that another number of shards has written, is told of here, before anything begins. */
+static bool check_dir(const kv_server *server)
+{
+    DIR *dir = opendir(server->dir);
+    if (dir == NULL || access(server->dir, W_OK | X_OK) != 0 || strlen(server->dir) > DIR_MAX) {
+        fprintf(stderr, "--dir %s: %s\n", server->dir, strlen(server->dir) > DIR_MAX ? "is too long" : strerror(errno));
+        if (dir != NULL)
+            closedir(dir);
+        return false;
+    }
+    uint32_t count = 0;
+    const struct dirent *entry;
+    while (count == 0 && (entry = readdir(dir)) != NULL) {
+        count = partitions_of(entry->d_name);
+        if (count == server->partition_count)
+            count = 0;
+    }
+    closedir(dir);
+    if (count != 0)
+        fprintf(stderr, "--dir %s: its logs are of %u shards: start with --shards %u\n", server->dir, count, count);
+    return count == 0;
+}
+
 static int run(kv_server *server)
 {
     tina_system_spec spec;
     kv_server_spec(server, &spec);
     spec.log_sink = print_line;
     end_after(server->seconds);
-    return run_system(&spec, server->wants_stats);
+    int status = run_system(&spec, server->wants_stats);
+    return atomic_load(&server->has_failed) ? 1 : status;
 }
 
 int main(int argc, char **argv)
 {
     static const char *const backends[] = {"auto", "uring", "epoll", NULL}, *const policies[] = {"always", "second", "never",
                                                                                                  NULL};
-    static kv_server server = {.partition_count = 1, .connections = CONNECTIONS_DEFAULT, .port = 6379, .sync = SYNC_SECOND};
+    static kv_server server = {.partition_count = 1,
+                               .connections = CONNECTIONS_DEFAULT,
+                               .port = 6379,
+                               .sync = SYNC_SECOND,
+                               .rewrite_min = 16 * MEBIBYTE};
     const char *host = "127.0.0.1";
     uint32_t memory = 64;
     const example_option options[] = {
@@ -84,7 +124,7 @@ int main(int argc, char **argv)
     if (memory * MEBIBYTE / server.partition_count < STORE_MEMORY_MIN)
         wrong_option("--memory", "is too little for so many shards");
     ask_machine(&server);
-    if (!take_memory(&server, memory))
+    if ((server.dir != NULL && !check_dir(&server)) || !take_memory(&server, memory))
         return 1;
     return run(&server);
 }

@@ -5,7 +5,7 @@
  * Of what is too large for a batch it remembers who sends it, or who fetches it: a guest,
  * who is watched, so that a value that nobody finishes is given back.
  */
-#include "keeper.h"
+#include "journal.h"
 #include "server.h"
 
 enum {
@@ -28,12 +28,14 @@ typedef struct guest {
 /* A reply that waits: for the disk, or for room on its way. */
 typedef struct parcel {
     tina_handle to;
+    uint64_t after; /* so much of the log is safe */
     tina_transfer transfer;
     uint32_t size;
 } parcel;
 
 typedef struct partition {
-    keeper keeper;
+    kv_keeper keeper;
+    kv_journal journal;
     guest guests[GUESTS_MAX];
     uint32_t guest_count;
     uint32_t outbox_first, outbox_count;
@@ -107,7 +109,7 @@ static void retry_soon(partition *me, tina_ctx *ctx)
 
 static void empty_outbox(partition *me, tina_ctx *ctx)
 {
-    while (me->outbox_count != 0) {
+    while (me->outbox_count != 0 && me->outbox[me->outbox_first].after <= me->journal.safe) {
         if (!send_parcel(&me->outbox[me->outbox_first], ctx)) {
             retry_soon(me, ctx);
             return;
@@ -120,15 +122,17 @@ static void empty_outbox(partition *me, tina_ctx *ctx)
 /* At once, where nothing waits. There is a place for each transfer that there is. */
 static void answer(partition *me, tina_handle to, tina_transfer transfer, uint32_t size, tina_ctx *ctx)
 {
-    const parcel sent = {.to = to, .transfer = transfer, .size = size};
-    if (me->outbox_count == 0 && send_parcel(&sent, ctx))
+    const parcel sent = {.to = to, .transfer = transfer, .size = size, .after = journal_end(&me->journal, ctx)};
+    bool is_safe = sent.after <= me->journal.safe;
+    if (me->outbox_count == 0 && is_safe && send_parcel(&sent, ctx))
         return;
     if (me->outbox_count == OUTBOX_MAX) {
         tina_transfer_free(ctx, transfer);
         return;
     }
     me->outbox[(me->outbox_first + me->outbox_count++) % OUTBOX_MAX] = sent;
-    retry_soon(me, ctx);
+    if (is_safe)
+        retry_soon(me, ctx);
 }
 
 /* If not even that can be said, the connection's patience ends some day. */
@@ -207,7 +211,7 @@ static void send_piece(partition *me, const tina_message *message, tina_ctx *ctx
 
 static void tell_info(const partition *me, keeper_run *run)
 {
-    const keeper *keys = &me->keeper;
+    const kv_keeper *keys = &me->keeper;
     kv_partition_info info = {
         .keys = keys->store.count,
         .expiring = keys->store.expiring_count,
@@ -218,6 +222,10 @@ static void tell_info(const partition *me, keeper_run *run)
         .memory_used = store_used(&keys->store),
         .memory_size = keys->store.memory_size,
         .live_bytes = keys->store.live_bytes,
+        .log_size = me->journal.size,
+        .log_synced = me->journal.synced,
+        .rewrites = me->journal.rewrites,
+        .log_failures = me->journal.failures,
     };
     memcpy(run->out, &info, sizeof info);
     run->out_size = sizeof info;
@@ -328,17 +336,28 @@ static tina_effect partition_init(void *self, const void *args, size_t args_size
     const kv_server *server = server_of(ctx);
     uint8_t *memory = server->memory + (size_t)tina_shard(ctx) * server->memory_size;
     store_begin(&me->keeper.store, memory, server->memory_size, server->secret);
+    journal_begin(&me->journal, &me->keeper, ctx);
     return tina_receive();
 }
 
 /* It serves those who still ask; when nobody has for a while, it is done. */
 static tina_effect last_call(partition *me, tina_ctx *ctx)
 {
-    bool is_idle = me->is_ending && me->requests == me->requests_before && me->outbox_count == 0;
+    bool is_kept = journal_finish(&me->journal, &me->keeper, ctx);
+    bool is_idle = me->is_ending && me->requests == me->requests_before && (me->outbox_count == 0 || !me->journal.is_ready);
     me->is_ending = true;
     me->requests_before = me->requests;
-    if (is_idle || tina_timer_start(ctx, LAST_CALL_NS, TAG_TICK, NULL) != TINA_OK)
+    if ((is_idle && is_kept) || tina_timer_start(ctx, LAST_CALL_NS, TAG_TICK, NULL) != TINA_OK)
         return tina_done();
+    return tina_receive();
+}
+
+static tina_effect hear(partition *me, journal_news news, tina_ctx *ctx)
+{
+    if (news == JOURNAL_FAILED)
+        return tina_crash(END_LOG_FAILED);
+    if (news == JOURNAL_SAFE)
+        empty_outbox(me, ctx);
     return tina_receive();
 }
 
@@ -366,8 +385,10 @@ static tina_effect partition_handle(void *self, const tina_message *message, tin
         break;
     case TAG_TICK:
     case TINA_TAG_SHUTDOWN: return last_call(me, ctx);
-    default: break;
+    case TAG_LOG: return hear(me, journal_tick(&me->journal, &me->keeper, ctx), ctx);
+    default: return hear(me, journal_done(&me->journal, &me->keeper, message, ctx), ctx);
     }
+    journal_push(&me->journal, &me->keeper, ctx);
     sweep_later(me, ctx);
     return tina_receive();
 }

@@ -9,6 +9,7 @@
 
 #include "hash.h"
 
+#include <stdatomic.h>
 #include <tina/tina.h>
 
 enum { TYPE_LISTENER, TYPE_DESK, TYPE_CONNECTION, TYPE_PARTITION, TYPE_COUNT };
@@ -20,6 +21,7 @@ enum {
     TAG_RETRY,                 /* timers: what could not be done a moment ago */
     TAG_TICK,                  /* whether something takes too long */
     TAG_SWEEP,                 /* for what has expired */
+    TAG_LOG,                   /* the journal's */
 };
 
 /* Why a partition ends of its own will. */
@@ -50,9 +52,12 @@ typedef struct kv_server {
     uint64_t memory_size; /* bytes of each partition's keys and values */
     uint8_t *memory;      /* partition_count times that; each partition touches its own alone */
     hash_key secret;
-    uint64_t epoch_ms; /* the time of day when tina_now was 0 */
-    const char *dir;   /* of the logs; NULL: nothing is kept */
+    uint64_t epoch_ms;    /* the time of day when tina_now was 0 */
+    const char *dir;      /* of the logs; NULL: nothing is kept */
+    uint64_t rewrite_min; /* bytes of a log, below which it is not written anew */
     bool is_quiet, wants_stats;
+    _Atomic bool has_failed;            /* a log can't be used: the program ends */
+    uint64_t failed_ns[PARTITIONS_MAX]; /* each partition's own: when its log failed, which outlives it */
 
     /* The rest is kv_server_spec's. */
     tina_type types[TYPE_COUNT];

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+enum { PINS_MAX = 0x3fff };
 enum { BYTES_PER_BUCKET = 64 }; /* of memory: about the smallest kv_entry */
 
 static uint32_t bucket_count_for(size_t size)
@@ -111,6 +112,7 @@ void store_link(kv_store *store, kv_entry *entry)
     entry->next = *bucket;
     *bucket = heap_ref_of(&store->heap, entry);
     entry->is_linked = 1;
+    entry->is_marked = store->mark;
     store->loose_count--;
     store->count++;
     store->live_bytes += size_of(entry);
@@ -140,16 +142,16 @@ void store_expire_at(kv_store *store, kv_entry *entry, uint64_t expires_ms)
 bool store_pin(kv_store *store, kv_entry *entry)
 {
     (void)store;
-    if (entry->pins == INT16_MAX)
+    if (entry->pins == PINS_MAX)
         return false;
-    entry->pins = (entry->pins + 1) & INT16_MAX;
+    entry->pins = (entry->pins + 1) & PINS_MAX;
     return true;
 }
 
 void store_unpin(kv_store *store, kv_entry *entry)
 {
     assert(entry->pins != 0);
-    entry->pins = (entry->pins - 1) & INT16_MAX;
+    entry->pins = (entry->pins - 1) & PINS_MAX;
     if (entry->pins == 0 && !entry->is_linked)
         release(store, entry);
 }

@@ -26,7 +26,8 @@ typedef struct kv_entry {
     uint64_t expires_ms; /* 0: never */
     uint32_t value_size;
     uint16_t key_size;
-    uint16_t pins : 15;
+    uint16_t pins : 14;
+    uint16_t is_marked : 1; /* as the store's mark: a walk has been here, or it is newer than the walk */
     uint16_t is_linked : 1;
 } kv_entry;
 
@@ -35,6 +36,7 @@ typedef struct kv_store {
     hash_key secret;
     heap_ref *buckets;
     uint32_t bucket_mask;
+    bool mark;               /* of the walk that goes on; turned by whoever begins one */
     uint32_t sweep_at;       /* the bucket that is looked at next for what has expired */
     uint32_t loose_count;    /* entries that are not in the table */
     uint64_t count;          /* entries in the table */
