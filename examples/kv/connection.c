@@ -31,7 +31,6 @@ typedef struct connection {
     uint32_t input_size;
     uint32_t value_size, value_at; /* of a value that is sent in pieces; behind it comes a line end */
     uint64_t fetch_left, fetch_at; /* of a value that is fetched in pieces */
-    uint64_t watched;              /* partitions, a bit each */
     uint8_t asked, value_partition;
     bool is_sending_value, is_asking, is_fetching, is_sending, is_receiving, is_retrying, is_ticking, is_last, is_ending;
     kv_info info;
@@ -80,6 +79,7 @@ static bool send_text(connection *me, const void *text, size_t size, tina_ctx *c
 static tina_effect end_with(connection *me, const char *text, tina_ctx *ctx)
 {
     me->is_last = true;
+    me->is_asking = false;
     if (me->is_sending || !send_text(me, text, strlen(text), ctx))
         return tina_done();
     return tina_receive();
@@ -111,19 +111,9 @@ static tina_effect receive(connection *me, tina_ctx *ctx)
 
 /* ---- Asking --------------------------------------------------------------------------- */
 
-/* False: it is not there, or nobody could tell when it is gone. */
-static bool watch(connection *me, uint8_t partition, tina_ctx *ctx)
+static bool send_request(uint8_t partition, tina_transfer transfer, size_t size, tina_ctx *ctx)
 {
-    uint64_t bit = UINT64_C(1) << partition;
-    if (!(me->watched & bit) && tina_watch(ctx, tina_named(partition, NAME_PARTITION)) == TINA_OK)
-        me->watched |= bit;
-    return me->watched & bit;
-}
-
-static bool send_request(connection *me, uint8_t partition, tina_transfer transfer, size_t size, tina_ctx *ctx)
-{
-    if (watch(me, partition, ctx) &&
-        tina_transfer_send(ctx, tina_named(partition, NAME_PARTITION), transfer, size) == TINA_OK)
+    if (tina_transfer_send(ctx, tina_named(partition, NAME_PARTITION), transfer, size) == TINA_OK)
         return true;
     tina_transfer_free(ctx, transfer);
     return false;
@@ -135,7 +125,7 @@ static tina_effect ask(connection *me, uint8_t partition, tina_transfer transfer
     memcpy(batch->data, &request, sizeof request);
     me->asked = partition;
     me->asked_count = batch->count;
-    if (!send_request(me, partition, transfer, batch->size, ctx)) {
+    if (!send_request(partition, transfer, batch->size, ctx)) {
         me->plan = me->begin;
         return retry_soon(me, ctx);
     }
@@ -154,7 +144,7 @@ static bool send_value_part(connection *me, const kv_request *request, const uin
         return false;
     memcpy(data, request, sizeof *request);
     memcpy((uint8_t *)data + sizeof *request, bytes, size);
-    return send_request(me, me->value_partition, transfer, sizeof *request + size, ctx);
+    return send_request(me->value_partition, transfer, sizeof *request + size, ctx);
 }
 
 /* What is there of it goes on its way; then its line end is dropped. */
@@ -410,20 +400,30 @@ static tina_effect ask_again(connection *me, const tina_message *message, tina_c
     return retry_soon(me, ctx);
 }
 
-/* What was asked of it may have been done or not. Whoever is in the middle of a value has lost it. */
-static tina_effect partition_ended(connection *me, const tina_message *message, tina_ctx *ctx)
+/* It was begun anew, or the request never came: what was asked may have been done or not. */
+static tina_effect answer_is_lost(connection *me, tina_ctx *ctx)
 {
-    tina_down down;
-    memcpy(&down, message->payload, sizeof down);
-    uint8_t partition = tina_handle_shard(down.who);
-    me->watched &= ~(UINT64_C(1) << partition);
-    if (me->fetch_left != 0 && me->asked == partition)
-        return cut_off(me, ctx);
-    if (me->is_asking && me->asked == partition)
-        return end_with(me, partition_end_text(&down), ctx);
-    if (me->is_sending_value && me->value_partition == partition)
-        return end_with(me, "-ERR the partition was restarted while the value was on its way\r\n", ctx);
-    return tina_receive();
+    if (me->is_fetching || me->fetch_left != 0)
+        return cut_off(me, ctx); /* in the middle of a value */
+    return end_with(me, "-ERR the partition has lost the request: it may have been done or not\r\n", ctx);
+}
+
+static tina_effect lost(connection *me, const tina_message *message, tina_ctx *ctx)
+{
+    fetch told;
+    memcpy(&told, message->payload, sizeof told);
+    return me->is_asking && told.round == me->round ? answer_is_lost(me, ctx) : tina_receive();
+}
+
+/* The partition says nothing if it still has it. What it answered before comes before. */
+static tina_effect ask_whether_lost(connection *me, tina_ctx *ctx)
+{
+    fetch about = {.round = me->round};
+    switch (tina_send(ctx, tina_named(me->asked, NAME_PARTITION), TAG_PROBE, &about, sizeof about)) {
+    case TINA_STALE_HANDLE:
+    case TINA_SHARD_DOWN: return answer_is_lost(me, ctx);
+    default: return tina_receive();
+    }
 }
 
 /* ---- Time --------------------------------------------------------------------------------------- */
@@ -447,12 +447,12 @@ static tina_effect look_at_the_time(connection *me, tina_ctx *ctx)
     if (most == 0)
         return tina_receive();
     if (tina_now(ctx) - me->since_ns >= most) {
-        if (me->is_asking)
+        if (me->is_asking && !me->is_fetching)
             return end_with(me, "-ERR no answer in time: it may have been done or not\r\n", ctx);
         return cut_off(me, ctx);
     }
     me->is_ticking = tina_timer_start(ctx, TICK_NS, TAG_TICK, NULL) == TINA_OK;
-    return tina_receive();
+    return me->is_asking ? ask_whether_lost(me, ctx) : tina_receive();
 }
 
 /* ---- Its life ------------------------------------------------------------------------------------- */
@@ -491,7 +491,7 @@ static tina_effect connection_handle(void *self, const tina_message *message, ti
     case TAG_BUSY: return ask_again(me, message, ctx);
     case TAG_RETRY: me->is_retrying = false; return go_on(me, ctx);
     case TAG_TICK: return look_at_the_time(me, ctx);
-    case TINA_TAG_DOWN: return partition_ended(me, message, ctx);
+    case TAG_LOST: return lost(me, message, ctx);
     case TINA_TAG_SHUTDOWN: return connection_finish(me, ctx);
     default: return tina_receive();
     }

@@ -51,10 +51,3 @@ size_t info_write(const kv_info *info, const kv_server *server, uint64_t now_ns,
                          NUMBER(total->keys), NUMBER(total->expiring));
     return (size_t)snprintf(text, INFO_TEXT_MAX, "$%d\r\n%s\r\n", size, body);
 }
-
-const char *partition_end_text(const tina_down *down)
-{
-    if (down->end == TINA_END_CRASH && down->reason == END_LOG_FAILED)
-        return "-MISCONF Errors writing to the AOF file: it may have been written or not\r\n";
-    return "-ERR the partition was restarted: it may have been done or not\r\n";
-}

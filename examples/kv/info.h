@@ -17,7 +17,4 @@ void info_add(kv_info *info, const kv_partition_info *part);
 /* The reply, as a bulk string of at most INFO_TEXT_MAX bytes with its line. Returns its size. */
 size_t info_write(const kv_info *info, const kv_server *server, uint64_t now_ns, char *text);
 
-/* What a client is told whose partition has ended while it waited for an answer: an error, with its line end. */
-const char *partition_end_text(const tina_down *down);
-
 #endif

@@ -142,6 +142,16 @@ static void say_busy(tina_handle to, uint32_t round, tina_ctx *ctx)
     tina_ignore(tina_send(ctx, to, TAG_BUSY, &busy, sizeof busy));
 }
 
+/* An answer that waits here is not lost; nor is one that was sent, which has arrived by then. */
+static void tell_if_lost(const partition *me, const tina_message *message, tina_ctx *ctx)
+{
+    for (uint32_t i = 0; i < me->outbox_count; i++) {
+        if (tina_handle_equal(me->outbox[(me->outbox_first + i) % OUTBOX_MAX].to, message->source))
+            return;
+    }
+    tina_ignore(tina_send(ctx, message->source, TAG_LOST, message->payload, message->size)); /* or when it asks again */
+}
+
 /* ---- Values in pieces ----------------------------------------------------------------- */
 
 static void begin_value(partition *me, tina_handle from, const kv_request *request, const uint8_t *key, size_t size,
@@ -369,6 +379,7 @@ static tina_effect partition_handle(void *self, const tina_message *message, tin
     switch (message->tag) {
     case TINA_TAG_TRANSFER: take_request(me, message, ctx); break;
     case TAG_FETCH: send_piece(me, message, ctx); break;
+    case TAG_PROBE: tell_if_lost(me, message, ctx); break;
     case TAG_RETRY:
         me->is_retrying = false;
         empty_outbox(me, ctx);

@@ -42,7 +42,7 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .user = server,
         .message_count = 4 * connections + 1024,
         .timer_count = 3 * connections + 256,
-        .watch_count = (server->partition_count + 1) * connections + 1024,
+        .watch_count = 512, /* of those whose values come or go in pieces */
         .fd_count = connections + SPARE,
         .op_count = 3 * connections + 4 * SPARE,
         .buffer_count = 3 * connections + SPARE, /* so that all may be slow readers at once */

@@ -18,6 +18,8 @@ enum { NAME_DESK = 1, NAME_PARTITION = 2, NAME_GROUP = 3 };
 enum {
     TAG_FETCH = TINA_TAG_USER, /* connection to partition: the next piece of a large value; fetch */
     TAG_BUSY,                  /* partition to connection: nothing was done, ask again; fetch, without an offset */
+    TAG_PROBE,                 /* connection to partition: is there still an answer to come? fetch, without an offset */
+    TAG_LOST,                  /* partition to connection: there is none */
     TAG_RETRY,                 /* timers: what could not be done a moment ago */
     TAG_TICK,                  /* whether something takes too long */
     TAG_SWEEP,                 /* for what has expired */
