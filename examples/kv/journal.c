@@ -378,6 +378,7 @@ static void begin_rewrite(kv_journal *me, kv_keeper *keeper, const tina_message 
     me->bucket = 0;
     me->is_rewriting = true;
     me->wants_copy = false;
+    me->owes_snapshot = true; /* which begins the file */
     keeper->store.mark = !keeper->store.mark;
 }
 

@@ -25,12 +25,13 @@ typedef struct guest {
     bool is_failed; /* no memory */
 } guest;
 
-/* A reply that waits: for the disk, or for room on its way. */
+/* An answer that waits: for the disk, or for room on its way. */
 typedef struct parcel {
     tina_handle to;
     uint64_t after; /* so much of the log is safe */
     tina_transfer transfer;
-    uint32_t size;
+    uint32_t size; /* 0: there is no reply, but the word that it has to be asked again */
+    uint32_t round;
 } parcel;
 
 typedef struct partition {
@@ -90,8 +91,22 @@ static guest *welcome(partition *me, tina_handle who, tina_ctx *ctx)
 
 /* ---- Replies ----------------------------------------------------------------------- */
 
+static bool send_busy(const parcel *me, tina_ctx *ctx)
+{
+    const fetch busy = {.round = me->round};
+    switch (tina_send(ctx, me->to, TAG_BUSY, &busy, sizeof busy)) {
+    case TINA_MAILBOX_FULL:
+    case TINA_CHANNEL_FULL:
+    case TINA_POOL_EXHAUSTED: return false;
+    default: return true;
+    }
+}
+
+/* False: there is no room now. */
 static bool send_parcel(const parcel *me, tina_ctx *ctx)
 {
+    if (me->size == 0)
+        return send_busy(me, ctx);
     switch (tina_transfer_send(ctx, me->to, me->transfer, me->size)) {
     case TINA_OK: return true;
     case TINA_MAILBOX_FULL:
@@ -119,27 +134,30 @@ static void empty_outbox(partition *me, tina_ctx *ctx)
     }
 }
 
-/* At once, where nothing waits. There is a place for each transfer that there is. */
-static void answer(partition *me, tina_handle to, tina_transfer transfer, uint32_t size, tina_ctx *ctx)
+/* At once, where nothing waits. */
+static void post(partition *me, const parcel *sent, tina_ctx *ctx)
 {
-    const parcel sent = {.to = to, .transfer = transfer, .size = size, .after = journal_end(&me->journal, ctx)};
-    bool is_safe = sent.after <= me->journal.safe;
-    if (me->outbox_count == 0 && is_safe && send_parcel(&sent, ctx))
+    bool is_safe = sent->after <= me->journal.safe;
+    if (me->outbox_count == 0 && is_safe && send_parcel(sent, ctx))
         return;
     if (me->outbox_count == OUTBOX_MAX) {
-        tina_transfer_free(ctx, transfer);
-        return;
+        if (sent->size != 0)
+            tina_transfer_free(ctx, sent->transfer);
+        return; /* it is told that it was lost when it asks */
     }
-    me->outbox[(me->outbox_first + me->outbox_count++) % OUTBOX_MAX] = sent;
+    me->outbox[(me->outbox_first + me->outbox_count++) % OUTBOX_MAX] = *sent;
     if (is_safe)
         retry_soon(me, ctx);
 }
 
-/* If not even that can be said, the connection's patience ends some day. */
-static void say_busy(tina_handle to, uint32_t round, tina_ctx *ctx)
+static void answer(partition *me, tina_handle to, tina_transfer transfer, uint32_t size, tina_ctx *ctx)
 {
-    fetch busy = {.round = round};
-    tina_ignore(tina_send(ctx, to, TAG_BUSY, &busy, sizeof busy));
+    post(me, &(parcel){.to = to, .transfer = transfer, .size = size, .after = journal_end(&me->journal, ctx)}, ctx);
+}
+
+static void say_busy(partition *me, tina_handle to, uint32_t round, tina_ctx *ctx)
+{
+    post(me, &(parcel){.to = to, .round = round}, ctx);
 }
 
 /* An answer that waits here is not lost; nor is one that was sent, which has arrived by then. */
@@ -202,7 +220,7 @@ static void send_piece(partition *me, const tina_message *message, tina_ctx *ctx
     if (visitor == NULL || !visitor->is_reading || visitor->done != wanted.offset)
         return;
     if (tina_transfer_alloc(ctx, &transfer, &data, &capacity) != TINA_OK) {
-        say_busy(message->source, wanted.round, ctx);
+        say_busy(me, message->source, wanted.round, ctx);
         return;
     }
     kv_reply reply = {.round = wanted.round, .done = 1};
@@ -289,7 +307,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
     kv_request request;
     memcpy(&request, data, sizeof request);
     if (tina_transfer_alloc(ctx, &transfer, &out, &capacity) != TINA_OK) {
-        say_busy(from, request.round, ctx);
+        say_busy(me, from, request.round, ctx);
         return;
     }
     keeper_run run = {
@@ -304,7 +322,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         serve(me, from, data, size, &run, ctx);
     if (run.reply.done == 0 || (run.large != NULL && !keep_large(me, from, &run, ctx))) {
         tina_transfer_free(ctx, transfer);
-        say_busy(from, request.round, ctx);
+        say_busy(me, from, request.round, ctx);
         return;
     }
     memcpy(out, &run.reply, sizeof run.reply);

@@ -29,6 +29,13 @@ static void cast(kv_server *server)
     server->types[TYPE_PARTITION] = partition_type;
 }
 
+/* Of each pair, so that all of them together do not grow with the square of the shards. */
+static uint32_t channel_capacity(uint32_t partition_count)
+{
+    uint32_t capacity = 8192 / partition_count;
+    return capacity < 1024 ? capacity : 1024;
+}
+
 void kv_server_spec(kv_server *server, tina_system_spec *spec)
 {
     uint32_t connections = server->connections;
@@ -40,6 +47,7 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .shards = server->shards,
         .shard_count = server->partition_count,
         .user = server,
+        .channel_capacity = channel_capacity(server->partition_count),
         .message_count = 4 * connections + 1024,
         .timer_count = 3 * connections + 256,
         .watch_count = 512, /* of those whose values come or go in pieces */

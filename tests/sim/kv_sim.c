@@ -476,6 +476,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
     plant(&run, run.server.shards);
     spec->types = run.types;
     spec->type_count = TYPE_COUNT_HERE;
+    spec->channel_capacity = draw(&seed, 4, 64);
     spec->timer_resolution_ns = MILLISECOND_NS; /* a round, which OPEN_NS is reckoned in */
     spec->shard_restart_max = 1000000;          /* no shard is quarantined: its clients would wait until all is healed */
     config->ticks_max = 20000;
