@@ -712,7 +712,7 @@ static void run(const kv_call *call, const kv_command *command, uint32_t count)
     int arity = command == NULL ? 0 : command->arity;
     if (command == NULL)
         say_unknown(call);
-    else if (arity < 0 ? count < (uint32_t)-arity : count != (uint32_t)arity)
+    else if (command->run == NULL || (arity < 0 ? count < (uint32_t)-arity : count != (uint32_t)arity))
         SAY_ERROR(call, "ERR wrong number of arguments for '%s' command", command->name);
     else
         command->run(call);
@@ -809,23 +809,57 @@ static void begin_command(const kv_call *call, const uint8_t *input, uint32_t si
         begin_skip(call, line.used, count, SKIPPED_TOO_LARGE);
 }
 
-void command_next(kv_plan *plan, kv_client *client, const uint8_t *input, uint32_t size, char *text, kv_next *next)
+/* A line of words becomes an array, in its place. True: it has. */
+static bool spell_out(const kv_call *call, kv_input *input)
 {
-    kv_call call = {.plan = plan, .client = client, .text = text, .next = next};
+    uint8_t array[RESP_INLINE_ROOM], *line = input->bytes + call->plan->used;
+    uint32_t used, written, there = input->size - call->plan->used;
+    const char *error;
+    char what[64];
+    resp_status status = resp_read_inline(line, there, array, &used, &written, &error);
+    if (status == RESP_BAD) {
+        snprintf(what, sizeof what, "Protocol error: %s", error);
+        end_with(call, what);
+        return false;
+    }
+    call->next->kind = status == RESP_PART ? NEXT_MORE : NEXT_FULL;
+    if (status == RESP_PART || input->size - used + written > sizeof input->bytes)
+        return false;
+    memmove(line + written, line + used, there - used);
+    memcpy(line, array, written);
+    input->size += written - used;
+    call->next->kind = NEXT_NOTHING;
+    return written != 0;
+}
+
+void command_forget(kv_plan *plan, kv_input *input)
+{
+    input->size -= plan->used;
+    memmove(input->bytes, input->bytes + plan->used, input->size);
+    plan->used = 0;
+}
+
+void command_next(kv_plan *plan, kv_client *client, kv_input *input, char *text, kv_next *next)
+{
+    const kv_call call = {.plan = plan, .client = client, .text = text, .next = next};
+    const uint8_t *bytes = input->bytes;
+    bool is_line = plan->command == GO_NONE && plan->used < input->size && bytes[plan->used] != '*';
     next->is_alone = next->is_anywhere = false;
     next->partition = 0;
+    if (is_line && !spell_out(&call, input))
+        return;
     switch (plan->command) {
-    case GO_NONE: begin_command(&call, input, size); return;
+    case GO_NONE: begin_command(&call, bytes, input->size); return;
     case GO_GET:
     case GO_DELETE:
-    case GO_EXISTS: next_key(&call, input, size); return;
-    case GO_SET: next_pair(&call, input, size); return;
+    case GO_EXISTS: next_key(&call, bytes, input->size); return;
+    case GO_SET: next_pair(&call, bytes, input->size); return;
     case GO_COUNT:
     case GO_CLEAR:
     case GO_INFO: next_partition(&call); return;
-    case GO_SET_TAIL: after_set(&call, input, size); return;
+    case GO_SET_TAIL: after_set(&call, bytes, input->size); return;
     case GO_PAIR_TAIL: after_pair(&call); return;
-    case GO_SKIP: skip(&call, input, size); return;
+    case GO_SKIP: skip(&call, bytes, input->size); return;
     default: next->kind = NEXT_END; return;
     }
 }

@@ -31,6 +31,7 @@ typedef enum next_kind {
     NEXT_STEP,
     NEXT_NOTHING, /* something was read, and there is nothing to do for it */
     NEXT_MORE,    /* input is needed */
+    NEXT_FULL,    /* what was taken of the input has to be forgotten first */
     NEXT_LARGE,   /* a value too large for a step, which has its key and its size: its bytes are what follows in the input,
                      then a line end; and then the plan goes on */
     NEXT_END,     /* nothing is read any more: the connection is to be closed */
@@ -45,6 +46,12 @@ typedef struct kv_next {
     const uint8_t *key, *value;
 } kv_next;
 
+/* What a client has sent and nobody has taken yet. Lines of words become arrays here, which takes room. */
+typedef struct kv_input {
+    uint32_t size;
+    uint8_t bytes[COMMAND_INPUT_MAX + RESP_INLINE_ROOM];
+} kv_input;
+
 /* What a command may want to know, and change, of its client; and where its text is put. */
 typedef struct kv_client {
     uint64_t id;
@@ -58,10 +65,15 @@ typedef struct kv_client {
 /* Of what a partition is: the same for a key and a count, for ever. */
 uint8_t command_partition_of(const void *key, size_t size, uint8_t partition_count);
 
+/* Forget what was taken of it. */
+void command_forget(kv_plan *plan, kv_input *input);
+
 /*
  * The next step of what lies in the input behind plan->used. text: COMMAND_TEXT_MAX bytes,
- * to which the step may point. On NEXT_MORE the plan is as it was.
+ * to which the step may point, as to the input. On NEXT_MORE and NEXT_FULL the plan is as it
+ * was. As long as no more than COMMAND_INPUT_MAX bytes are in the input when something is
+ * added to it, NEXT_MORE leaves room for more, once what was taken is forgotten.
  */
-void command_next(kv_plan *plan, kv_client *client, const uint8_t *input, uint32_t size, char *text, kv_next *next);
+void command_next(kv_plan *plan, kv_client *client, kv_input *input, char *text, kv_next *next);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INPUT_SIZE = COMMAND_INPUT_MAX + RESP_INLINE_ROOM };
 #define RETRY_NS   MILLISECOND_NS
 #define TICK_NS    (1000 * MILLISECOND_NS)
 #define ANSWER_NS  (30000 * MILLISECOND_NS) /* for a partition to answer: a disk may be slow */
@@ -28,14 +27,13 @@ typedef struct connection {
     int64_t sum;         /* of a command that goes on */
     uint64_t since_ns;   /* when what is waited for began */
     uint32_t round, asked_count;
-    uint32_t input_size;
     uint32_t value_size, value_at; /* of a value that is sent in pieces; behind it comes a line end */
     uint64_t fetch_left, fetch_at; /* of a value that is fetched in pieces */
     uint8_t asked, value_partition;
     bool is_sending_value, is_asking, is_fetching, is_sending, is_receiving, is_retrying, is_ticking, is_last, is_ending;
     kv_info info;
     kv_plan marks[BATCH_STEPS_MAX]; /* behind each step of the round */
-    uint8_t input[INPUT_SIZE];
+    kv_input input;
 } connection;
 
 static const kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
@@ -85,25 +83,18 @@ static tina_effect end_with(connection *me, const char *text, tina_ctx *ctx)
     return tina_receive();
 }
 
-static void forget_input(connection *me)
-{
-    me->input_size -= me->plan.used;
-    memmove(me->input, me->input + me->plan.used, me->input_size);
-    me->plan.used = 0;
-}
-
 static tina_effect receive(connection *me, tina_ctx *ctx)
 {
     if (me->is_ending)
         return me->is_sending ? tina_receive() : tina_done();
-    forget_input(me);
-    uint32_t room = COMMAND_INPUT_MAX - me->input_size;
+    command_forget(&me->plan, &me->input);
+    uint32_t room = COMMAND_INPUT_MAX - me->input.size;
     tina_op receive = {.kind = TINA_IO_RECV, .fd = me->fd, .size = room};
     if (!me->is_receiving) {
         me->is_receiving = tina_io_start(ctx, &receive) == TINA_OK;
         if (!me->is_receiving)
             return retry_soon(me, ctx);
-        if (me->plan.command != 0 || me->input_size != 0 || me->is_sending_value || server_of(ctx)->timeout != 0)
+        if (me->plan.command != 0 || me->input.size != 0 || me->is_sending_value || server_of(ctx)->timeout != 0)
             begin_waiting(me, ctx);
     }
     return tina_receive();
@@ -151,16 +142,16 @@ static bool send_value_part(connection *me, const kv_request *request, const uin
 static tina_effect send_value(connection *me, tina_ctx *ctx)
 {
     kv_request request = {.round = me->round, .kind = REQUEST_PIECE, .number = me->value_at};
-    uint32_t there = me->input_size - me->plan.used, left = me->value_size - me->value_at;
+    uint32_t there = me->input.size - me->plan.used, left = me->value_size - me->value_at;
     uint32_t size = there < left ? there : left;
     if (size > CHUNK_SIZE - sizeof request)
         size = CHUNK_SIZE - sizeof request;
-    if (size != 0 && !send_value_part(me, &request, me->input + me->plan.used, size, ctx))
+    if (size != 0 && !send_value_part(me, &request, me->input.bytes + me->plan.used, size, ctx))
         return retry_soon(me, ctx);
     me->value_at += size;
     me->plan.used += (uint16_t)size;
-    if (me->value_at < me->value_size || me->input_size - me->plan.used < 2)
-        return me->plan.used == me->input_size || me->value_at == me->value_size ? receive(me, ctx) : go_on(me, ctx);
+    if (me->value_at < me->value_size || me->input.size - me->plan.used < 2)
+        return me->plan.used == me->input.size || me->value_at == me->value_size ? receive(me, ctx) : go_on(me, ctx);
     me->plan.used += 2;
     me->is_sending_value = false;
     return go_on(me, ctx);
@@ -192,31 +183,13 @@ static tina_effect fetch_more(connection *me, tina_ctx *ctx)
 
 /* ---- A round ------------------------------------------------------------------------------ */
 
-/* A line of words becomes an array. False: it is not whole, or it is wrong: then *error says how. */
-static bool take_inline(connection *me, const char **error)
-{
-    uint8_t array[RESP_INLINE_ROOM];
-    uint32_t used, written, rest = me->input_size - me->plan.used;
-    uint8_t *at = me->input + me->plan.used;
-    resp_status status = resp_read_inline(at, rest, array, &used, &written, error);
-    if (status != RESP_BAD)
-        *error = NULL;
-    if (status != RESP_WHOLE || me->input_size - used + written > INPUT_SIZE)
-        return false;
-    memmove(at + written, at + used, rest - used);
-    memcpy(at, array, written);
-    me->input_size += written - used;
-    return true;
-}
-
-typedef enum planned { PLANNED_ASK, PLANNED_RECEIVE, PLANNED_VALUE, PLANNED_END, PLANNED_ERROR } planned;
+typedef enum planned { PLANNED_ASK, PLANNED_RECEIVE, PLANNED_VALUE, PLANNED_END } planned;
 
 /* A round as it is put together. */
 typedef struct building {
     kv_batch batch;
     uint8_t partition;
     bool has_partition;
-    const char *error;
     kv_next next;
     char text[COMMAND_TEXT_MAX];
 } building;
@@ -242,16 +215,16 @@ static planned plan_round(connection *me, building *made)
 {
     for (;;) {
         kv_plan before = me->plan;
-        bool is_free = me->plan.command == 0 && me->plan.used < me->input_size;
-        if (is_free && me->input[me->plan.used] != '*') {
-            if (!take_inline(me, &made->error))
-                return made->error != NULL ? PLANNED_ERROR : PLANNED_RECEIVE;
-            continue;
-        }
-        command_next(&me->plan, &me->client, me->input, me->input_size, made->text, &made->next);
+        command_next(&me->plan, &me->client, &me->input, made->text, &made->next);
         switch (made->next.kind) {
         case NEXT_NOTHING: continue;
         case NEXT_MORE: return PLANNED_RECEIVE;
+        case NEXT_FULL:
+            if (made->batch.count != 0)
+                return PLANNED_ASK;
+            command_forget(&me->plan, &me->input);
+            me->begin = me->plan;
+            continue;
         case NEXT_END: return PLANNED_END;
         case NEXT_LARGE:
             if (made->batch.count == 0)
@@ -269,13 +242,6 @@ static planned plan_round(connection *me, building *made)
     }
 }
 
-static tina_effect end_inline(connection *me, const char *error, tina_ctx *ctx)
-{
-    char text[96];
-    snprintf(text, sizeof text, "-ERR Protocol error: %s\r\n", error);
-    return end_with(me, text, ctx);
-}
-
 static tina_effect begin_round(connection *me, tina_ctx *ctx)
 {
     tina_transfer transfer;
@@ -287,6 +253,7 @@ static tina_effect begin_round(connection *me, tina_ctx *ctx)
     made.partition = tina_shard(ctx);
     made.has_partition = false;
     batch_begin(&made.batch, data, capacity);
+    command_forget(&me->plan, &me->input);
     me->begin = me->plan;
     planned what = plan_round(me, &made);
     if (made.batch.count != 0)
@@ -294,7 +261,6 @@ static tina_effect begin_round(connection *me, tina_ctx *ctx)
     tina_transfer_free(ctx, transfer);
     switch (what) {
     case PLANNED_VALUE: return begin_value(me, &made.next, ctx);
-    case PLANNED_ERROR: return end_inline(me, made.error, ctx);
     case PLANNED_END: me->is_last = true; return me->is_sending ? tina_receive() : tina_done();
     default: return receive(me, ctx);
     }
@@ -311,7 +277,7 @@ static tina_effect go_on(connection *me, tina_ctx *ctx)
     if (me->is_retrying || me->is_receiving)
         return tina_receive();
     if (me->is_sending)
-        return me->plan.used == me->input_size && me->plan.command == 0 && me->fetch_left == 0 ? receive(me, ctx)
+        return me->plan.used == me->input.size && me->plan.command == 0 && me->fetch_left == 0 ? receive(me, ctx)
                                                                                                : tina_receive();
     if (me->fetch_left != 0)
         return fetch_more(me, ctx);
@@ -376,8 +342,8 @@ static tina_effect received(connection *me, const tina_message *message, tina_ct
     me->since_ns = tina_now(ctx);
     if (message->io.status != TINA_OK)
         return me->is_sending && message->io.status == TINA_CANCELLED ? tina_receive() : tina_done();
-    memcpy(me->input + me->input_size, message->io.data, message->io.size);
-    me->input_size += (uint32_t)message->io.size;
+    memcpy(me->input.bytes + me->input.size, message->io.data, message->io.size);
+    me->input.size += (uint32_t)message->io.size;
     return go_on(me, ctx);
 }
 
@@ -435,7 +401,7 @@ static uint64_t patience(const connection *me, const tina_ctx *ctx)
         return ANSWER_NS;
     if (me->is_sending)
         return SEND_NS;
-    if (me->plan.command != 0 || me->input_size != me->plan.used || me->is_sending_value)
+    if (me->plan.command != 0 || me->input.size != me->plan.used || me->is_sending_value)
         return COMMAND_NS;
     return server_of(ctx)->timeout * 1000 * MILLISECOND_NS;
 }
