@@ -116,7 +116,10 @@ heap_ref heap_take(kv_heap *heap, size_t size)
     if (size > (size_t)INT32_MAX * HEAP_UNIT / 2)
         return 0;
     uint32_t units = (uint32_t)((size + HEAP_OVERHEAD + HEAP_UNIT - 1) / HEAP_UNIT);
-    heap_ref ref = find(heap, place_for(units));
+    place near = place_of(units); /* where some are too small: one look, for what was given back a moment ago */
+    heap_ref ref = near.range < HEAP_RANGES ? heap->first[near.range][near.step] : 0;
+    if (ref == 0 || block_at(heap, ref)->units < units)
+        ref = find(heap, place_for(units));
     if (ref == 0)
         return 0;
     unlist(heap, ref);
