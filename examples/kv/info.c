@@ -15,6 +15,7 @@ void info_add(kv_info *info, const kv_partition_info *part)
     total->memory_used += part->memory_used;
     total->memory_size += part->memory_size;
     total->live_bytes += part->live_bytes;
+    total->loading += part->loading;
     total->log_size += part->log_size;
     total->log_synced += part->log_synced;
     total->rewrites += part->rewrites;
@@ -34,7 +35,7 @@ size_t info_write(const kv_info *info, const kv_server *server, uint64_t now_ns,
                         "# Clients\r\nmaxclients:%llu\r\n\r\n"
                         "# Memory\r\nused_memory:%llu\r\nused_memory_dataset:%llu\r\nmaxmemory:%llu\r\n"
                         "maxmemory_policy:noeviction\r\n\r\n"
-                        "# Persistence\r\nloading:0\r\naof_enabled:%d\r\nappendfsync:%s\r\naof_current_size:%llu\r\n"
+                        "# Persistence\r\nloading:%d\r\naof_enabled:%d\r\nappendfsync:%s\r\naof_current_size:%llu\r\n"
                         "aof_synced_size:%llu\r\naof_rewrites:%llu\r\naof_failures:%llu\r\n\r\n"
                         "# Stats\r\ntotal_commands_processed:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\n"
                         "expired_keys:%llu\r\n\r\n"
@@ -42,7 +43,7 @@ size_t info_write(const kv_info *info, const kv_server *server, uint64_t now_ns,
                         "# Keyspace\r\n",
                         server->port, NUMBER((now_ns - server->started_ns) / 1000000000u), info->partition_count,
                         NUMBER((uint64_t)server->connections * server->partition_count), NUMBER(total->memory_used),
-                        NUMBER(total->live_bytes), NUMBER(total->memory_size), server->dir != NULL,
+                        NUMBER(total->live_bytes), NUMBER(total->memory_size), total->loading != 0, server->dir != NULL,
                         server->dir != NULL ? policies[server->sync] : "no", NUMBER(total->log_size),
                         NUMBER(total->log_synced), NUMBER(total->rewrites), NUMBER(total->log_failures),
                         NUMBER(total->steps), NUMBER(total->hits), NUMBER(total->misses), NUMBER(total->expired));

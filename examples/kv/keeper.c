@@ -117,6 +117,25 @@ static void log_key(const act *me, uint8_t kind, uint64_t expires_ms)
     put_record(me, &(log_record){.kind = kind, .expires_ms = expires_ms, .key = me->key.data, .key_size = me->key.size});
 }
 
+/*
+ * A new expiry. Whoever reads the log drops what has expired by then, and would drop the
+ * entry before it comes to a later expiry: so an entry that had one is logged as a whole.
+ */
+static void set_expiry(const act *me, kv_entry *entry, uint64_t expires_ms)
+{
+    bool had_one = entry->expires_ms != 0;
+    store_expire_at(&me->keeper->store, entry, expires_ms);
+    if (had_one)
+        log_entry(me, entry);
+    else
+        log_key(me, LOG_EXPIRE, expires_ms);
+}
+
+static bool has_entry_room(const act *me, const kv_entry *entry)
+{
+    return has_log_room(me, log_size_of(me->key.size, entry != NULL ? entry->value_size : 0));
+}
+
 static bool has_key_room(const act *me) { return has_log_room(me, log_size_of(me->key.size, 0)); }
 
 /* True: it is not done, and that is said; of several, when it is the turn of the last. */
@@ -335,11 +354,11 @@ static bool may_expire(const act *me, const kv_entry *entry, uint64_t expires_ms
 static bool expire(const act *me)
 {
     kv_store *store = &me->keeper->store;
-    if (!has_key_room(me))
-        return false;
     if (is_refused(me))
         return true;
     kv_entry *entry = store_find(store, me->key, me->run->now_ms);
+    if (!has_entry_room(me, entry))
+        return false;
     int64_t time = me->step.number + (me->step.flags & STEP_ABSOLUTE ? 0 : (int64_t)me->run->now_ms);
     uint64_t expires_ms = time < 0 ? 0 : (uint64_t)time;
     if (entry == NULL || !may_expire(me, entry, expires_ms)) {
@@ -350,8 +369,7 @@ static bool expire(const act *me)
         store_remove(store, entry);
         log_key(me, LOG_DELETE, 0);
     } else {
-        store_expire_at(store, entry, expires_ms);
-        log_key(me, LOG_EXPIRE, expires_ms);
+        set_expiry(me, entry, expires_ms);
     }
     say_number(me, 1);
     return true;
@@ -359,16 +377,14 @@ static bool expire(const act *me)
 
 static bool persist(const act *me)
 {
-    if (!has_key_room(me))
-        return false;
     if (is_refused(me))
         return true;
     kv_entry *entry = store_find(&me->keeper->store, me->key, me->run->now_ms);
+    if (!has_entry_room(me, entry))
+        return false;
     bool is_new = entry != NULL && entry->expires_ms != 0;
-    if (is_new) {
-        store_expire_at(&me->keeper->store, entry, 0);
-        log_key(me, LOG_EXPIRE, 0);
-    }
+    if (is_new)
+        set_expiry(me, entry, 0);
     say_number(me, is_new);
     return true;
 }

@@ -19,7 +19,7 @@ typedef enum log_kind {
     LOG_BEGIN = 1, /* the first of a file; its value is a log_identity */
     LOG_SET,
     LOG_DELETE,
-    LOG_EXPIRE, /* at expires_ms; 0: never */
+    LOG_EXPIRE, /* at expires_ms, of a key that had no expiry */
     LOG_CLEAR,
     LOG_KIND_MAX = LOG_CLEAR,
 } log_kind;

@@ -10,7 +10,7 @@
 
 enum {
     GUESTS_MAX = 256,
-    OUTBOX_MAX = 4096,
+    OUTBOX_MAX = 16384,
     SWEEP_BUCKETS = 4096, /* at once */
 };
 #define RETRY_NS     MILLISECOND_NS
@@ -250,6 +250,7 @@ static void tell_info(const partition *me, keeper_run *run)
         .memory_used = store_used(&keys->store),
         .memory_size = keys->store.memory_size,
         .live_bytes = keys->store.live_bytes,
+        .loading = keys->is_loading,
         .log_size = me->journal.size,
         .log_synced = me->journal.synced,
         .rewrites = me->journal.rewrites,
@@ -371,7 +372,7 @@ static tina_effect partition_init(void *self, const void *args, size_t args_size
 /* It serves those who still ask; when nobody has for a while, it is done. */
 static tina_effect last_call(partition *me, tina_ctx *ctx)
 {
-    bool is_kept = journal_finish(&me->journal, &me->keeper, ctx);
+    bool is_kept = journal_finish(&me->journal, &me->keeper, ctx) || me->keeper.refusal != NULL;
     bool is_idle = me->is_ending && me->requests == me->requests_before && (me->outbox_count == 0 || !me->journal.is_ready);
     me->is_ending = true;
     me->requests_before = me->requests;

@@ -288,16 +288,39 @@ static void log_comes_to_the_same(void **state)
     free(memory);
 }
 
+/* What has expired when the log is read was still to live when its expiry was changed. */
+static void log_that_is_read_late_has_later_expiries(void **state)
+{
+    (void)state;
+    answers("SET a 1 EX 5\r\nPERSIST a\r\nSET b 2 EX 5\r\nEXPIRE b 100\r\nSET c 3\r\nEXPIRE c 5\r\nSET d 4 EX 5\r\n",
+            "+OK\r\n:1\r\n+OK\r\n:1\r\n+OK\r\n:1\r\n+OK\r\n");
+    it.now_ms += 50000;
+    kv_keeper other = {0};
+    void *memory = aligned_alloc(64, MEMORY);
+    store_begin(&other.store, memory, MEMORY, (hash_key){7, 8});
+    read_log_into(&other);
+    assert_int_equal(other.store.count, 2);
+    assert_non_null(store_find(&other.store, store_key_of(&other.store, "a", 1), it.now_ms));
+    assert_non_null(store_find(&other.store, store_key_of(&other.store, "b", 1), it.now_ms));
+    free(memory);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(strings_are_set_and_read),   TEST(several_keys_are_one_answer),
-        TEST(numbers_are_added),          TEST(keys_expire),
-        TEST(wrong_commands_are_told_so), TEST(memory_that_is_full_is_told),
-        TEST(refusal_stops_what_changes), TEST(log_without_room_does_nothing),
-        TEST(large_value_is_begun),       TEST(log_comes_to_the_same),
+        TEST(strings_are_set_and_read),
+        TEST(several_keys_are_one_answer),
+        TEST(numbers_are_added),
+        TEST(keys_expire),
+        TEST(wrong_commands_are_told_so),
+        TEST(memory_that_is_full_is_told),
+        TEST(refusal_stops_what_changes),
+        TEST(log_without_room_does_nothing),
+        TEST(large_value_is_begun),
+        TEST(log_comes_to_the_same),
+        TEST(log_that_is_read_late_has_later_expiries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
