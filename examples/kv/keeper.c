@@ -175,7 +175,7 @@ static void say_set(const act *me, int64_t how)
     else if (how == PAIRS_NO_MEMORY)
         say(me, no_memory);
     else if (how == PAIRS_INCOMPLETE || me->keeper->refusal == NULL)
-        say(me, "-ERR not all of it arrived\r\n");
+        say(me, "-ERR the value was not taken in: too many are on their way, or a part of it was lost\r\n");
     else
         say(me, me->keeper->refusal);
 }
