@@ -27,12 +27,19 @@ class Kv(Program):
         super().__init__("kv", "--port", port, "--dir", folder, *options, before=before, preexec=preexec)
         try:
             self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
+            wait_until(self.is_loaded, "it has read its files")
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
 
     def dial(self, index=0):
         return dial(self.port, index, BOUND_S)
+
+    def is_loaded(self):
+        with Talk(self) as talk:
+            talk.send(request("MGET", *range(64)))
+            said = talk.answer()
+        return isinstance(said, list) and not any(isinstance(one, Error) for one in said)
 
     def cli_place(self):
         return ["-p", str(self.port)]

@@ -101,7 +101,7 @@ class Client:
 
 
 def short(value):
-    return value if value is None or len(value) < 60 else b"%s... (%d bytes)" % (value[:30], len(value))
+    return value if not isinstance(value, bytes) or len(value) < 60 else b"%s... (%d bytes)" % (value[:30], len(value))
 
 
 def is_any_alive(threads):
