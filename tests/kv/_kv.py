@@ -27,19 +27,13 @@ class Kv(Program):
         super().__init__("kv", "--port", port, "--dir", folder, *options, before=before, preexec=preexec)
         try:
             self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
-            wait_until(self.is_loaded, "it has read its files")
+            wait_until(lambda: is_loaded(self), "it has read its files")
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
 
     def dial(self, index=0):
         return dial(self.port, index, BOUND_S)
-
-    def is_loaded(self):
-        with Talk(self) as talk:
-            talk.send(request("MGET", *range(64)))
-            said = talk.answer()
-        return isinstance(said, list) and not any(isinstance(one, Error) for one in said)
 
     def cli_place(self):
         return ["-p", str(self.port)]
@@ -56,6 +50,14 @@ class Kv(Program):
 def redis_server():
     """The program. Debian's redis-tools have it under another name, without the service that redis-server installs."""
     return shutil.which("redis-server") or shutil.which("redis-check-rdb")
+
+
+def is_loaded(server):
+    """Has each of its parts read its file?"""
+    with Talk(server) as talk:
+        talk.send(request("MGET", *range(64)))
+        said = talk.answer()
+    return isinstance(said, list) and not any(isinstance(one, Error) for one in said)
 
 
 class Redis:

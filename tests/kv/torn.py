@@ -6,11 +6,13 @@ A tail that was torn, at any byte, is cut, and a line says so; everything before
 no torn tail: it is reported, and nothing is dropped in silence.
 """
 
+import contextlib
 import random
 import re
 import shutil
 
-from _kv import Kv, Program, Talk, check, dial, folder, pattern, soak_count
+from _kv import (Ended, Kv, Program, Talk, check, dial, folder, is_loaded, pattern, soak_count,
+                 wait_until)
 
 RECORDS, KEYS = 30, 11
 AFTERWARDS = b"afterwards"
@@ -65,15 +67,23 @@ class Story:
         return max(files, key=lambda path: path.stat().st_size)
 
 
+def started(program):
+    """Where it listens, once it has read its file; None if it refuses to."""
+    with contextlib.suppress(AssertionError, ConnectionError, Ended):
+        place = Place(int(program.wait_for(r"listening on [^ ]*:(\d+)")[1]))
+        wait_until(lambda: is_loaded(place), "it has read its file")
+        return place
+    check(program.wait() == 1, "exit status", program.process.returncode)
+    return None
+
+
 def served(place):
     """All that a server started on the folder holds, and what it said. None and that if it refuses to start."""
     with Program("kv", "--port", 0, "--dir", place, *OPTIONS) as program:
-        try:
-            port = int(program.wait_for(r"listening on [^ ]*:(\d+)")[1])
-        except AssertionError:
-            check(program.wait() > 0, "exit status", program.process.returncode)
+        address = started(program)
+        if not address:
             return None, program.lines
-        with Talk(Place(port)) as talk:
+        with Talk(address) as talk:
             keys = [f"key{i}".encode() for i in range(KEYS)] + [f"n{i}".encode() for i in range(RECORDS)] + [AFTERWARDS]
             held = {key: value for key, value in zip(keys, talk.ask("MGET", *keys)) if value is not None}
             check(talk.ask("DBSIZE") == len(held), "keys:", talk.ask("DBSIZE"), "though these were written:", held)
