@@ -271,7 +271,7 @@ INLINE = (
     b"PING\r\n", b"PING\n", b"  PING  hello  \r\n", b"\r\n\r\n\n  \r\nPING\r\n", b"SET k v\r\nGET k\r\n",
     b'SET k "two words"\r\nGET k\r\n', b"SET k 'one \\' quote'\r\nGET k\r\n", b'SET k "\\x00\\xff\\r\\n\\t\\a\\b\\"\\q"\r\nGET k\r\n',
     b'SET k ""\r\nGET k\r\n', b"SET k ''\r\nGET k\r\n", b"SET k '\\x41'\r\nGET k\r\n", b"NONSENSE a b\r\n", b"GET\r\n",
-    b"\tPING\r\n", b"ECHO " + b"x" * 10000 + b"\r\n", b"SET k v EX\r\n", b"PING\r\n*1\r\n$4\r\nPING\r\nPING\r\n",
+    b"\tPING\r\n", b"ECHO " + b"x" * 900 + b"\r\n", b"SET k v EX\r\n", b"PING\r\n*1\r\n$4\r\nPING\r\nPING\r\n",
     b"ECHO a\rb\r\n", b"SET k \xc3\xa9\r\nGET k\r\n", b'ECHO "a" "b"\r\n', b'ECHO "\\x4"\r\n',
 )
 
