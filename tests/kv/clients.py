@@ -186,7 +186,7 @@ def sigterm_under_load(backend):
                 check(server.stop() == 0, "exit status", server.process.returncode)
                 for loader in loaders:
                     loader.join()
-            with Kv(place, "--backend", backend) as server, Talk(server) as talk:
+            with Kv(place, "--backend", backend, "--shards", 2) as server, Talk(server) as talk:
                 for loader in loaders:
                     check(loader.failure is None, loader.failure)
                     value = int(talk.ask("GET", f"loaded{loader.number}"))
