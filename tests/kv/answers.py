@@ -83,7 +83,8 @@ def get_and_set():
 def set_options():
     """All options, alone and in twos and threes, in every order, for a key that is there and one that is not."""
     times = ("EX 1000", "PX 1000000", "EX 0", "PX -1", "EX word", "EX")
-    flags = ("NX", "XX", "nx", "Xx", "NONSENSE")
+    times += ("EXAT 9999999999", "PXAT 9999999999999", "EXAT 0", "PXAT")
+    flags = ("NX", "xx", "GET", "KEEPTTL", "NONSENSE")
     for count in range(4):
         for chosen in itertools.permutations((*times, *flags), count):
             options = " ".join(chosen).split()
@@ -180,9 +181,36 @@ def living():
     yield Left("k", 1000000)
 
 
+def living_longer():
+    """Further words for a life, each with what the key had before."""
+    lives = ("DEL k", "SET k v", "SET k v EX 1000")
+    asked = ("EXPIRE k 2000", "EXPIRE k 500", "EXPIRE k 0", "PEXPIRE k 2000000", "PEXPIRE k x", "EXPIREAT k 9999999999",
+             "EXPIREAT k 1", "EXPIREAT k x", "PEXPIRE k 9223372036854775807", "EXPIREAT k 9223372036854775807")
+    conditions = ("", "NX", "XX", "GT", "LT", "nx", "NX XX", "NX GT", "GT LT", "XX GT", "XX LT", "NONSENSE", "NX NONSENSE")
+    for life, question, condition in itertools.product(lives, asked, conditions):
+        yield words(life)
+        yield words(f"{question} {condition}")
+        yield words("EXISTS k")
+        yield words("PERSIST k")
+    yield from map(words, ("SET k v", "PEXPIRE k 500000"))
+    yield Left("k", 500000)
+    yield from map(words, ("SET k w KEEPTTL",))
+    yield Left("k", 500000)
+    yield from map(words, ("PERSIST k", "TTL k", "PERSIST", "PERSIST k k", "PERSIST missing", "SET k v EX 1000 GET", "GET k"))
+    yield Left("k", 1000000)
+
+
+def further_words():
+    yield from map(words, ("SET k value", "STRLEN k", "STRLEN missing", "STRLEN", "STRLEN k k", "DECRBY n 5", "DECRBY n x",
+                           "DECRBY n -9223372036854775808", "DECRBY n", "DECRBY k 1", "GET n", "UNLINK", "UNLINK k k missing",
+                           "EXISTS k n", "SELECT 0", "SELECT", "SELECT x", "SELECT 0 0", "SELECT -1", "SELECT 99999",
+                           "SET k v", "FLUSHDB NONSENSE", "GET k", "FLUSHDB", "GET k", "SET k v", "FLUSHDB ASYNC", "DBSIZE",
+                           "SET k v", "FLUSHDB SYNC", "DBSIZE"))
+
+
 def other_errors():
     for command in ("PING", "ECHO", "GET", "SET", "DEL", "EXISTS", "INCR", "DECR", "INCRBY", "MGET", "MSET", "EXPIRE", "TTL",
-                    "PTTL", "DBSIZE", "CLIENT"):
+                    "PTTL", "DBSIZE", "CLIENT", "DECRBY", "STRLEN", "UNLINK", "PEXPIRE", "EXPIREAT", "PERSIST"):
         for count in range(6):
             if (command, count) not in {("CLIENT", 0), ("PING", 1)}:
                 yield command, *(f"k{i}" for i in range(count))
@@ -191,7 +219,7 @@ def other_errors():
 
 
 STORIES = (connection, hello_errors, unknown, get_and_set, set_options, bytes_of_all_kinds, sizes, counting, many_keys,
-           living, other_errors)
+           living, living_longer, further_words, other_errors)
 
 
 # ---- As a client library asks ----
