@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "blackbox"))
 
-from _echo import (PATIENCE, Program, at_once, backends, check, dial, pattern, reset,  # noqa: E402,F401
+from _echo import (IS_SOAK, PATIENCE, Program, at_once, backends, check, dial, pattern, reset,  # noqa: E402,F401
                    soak_count)
 
 VALUE_LIMIT = 512 * 1024
