@@ -22,7 +22,7 @@ README = programs.ROOT / "README.md"
 PATIENCE = 180  # seconds that a program may take besides its own: a million timers are much to some
 QUICK_SECONDS, QUICK_PATIENCE = 0.1, 20
 OPEN_DEPTH = 64  # requests that may be under way on a connection of an open loop
-FIRST_GUESS = {"program": 0.4, "echo": 0.8, "accept": 0.8, "open": 0.8, "held": 2.0, "grown": 1.5}  # seconds, besides
+FIRST_GUESS = {"program": 0.4, "echo": 0.8, "accept": 0.8, "open": 0.8, "held": 2.0, "grown": 1.5, "kv": 2.0}  # seconds, besides
 
 
 def tell(text):

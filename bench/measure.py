@@ -1,5 +1,6 @@
 """Runs one program, or one server with the load generator, on the cores that it is given, and returns its figures."""
 
+import ctypes
 import math
 import os
 import pathlib
@@ -15,6 +16,8 @@ NOT_THERE = 77  # the exit status of a program that this machine, or the program
 ENDED_BY_TERM = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 HOLD_SPARE = 200  # descriptors that a process needs besides its connections
 LOAD_SECONDS = 0.7  # the least for the load generator: a busy machine may stop a server for a third of a second
+KV_LEAST = 2000  # requests of one run
+KV_FILL = 8  # times as many sets of random keys as there are keys: one of 3,000 is not there then
 
 
 class Failed(Exception):
@@ -134,7 +137,7 @@ def run(command, cores, timeout):
 
 
 class Server(Child):
-    """An echo server; port is where it listens."""
+    """A server; port is where it listens."""
 
     def __init__(self, command, cores, timeout):
         super().__init__(command, cores, stdin=subprocess.DEVNULL)
@@ -155,10 +158,23 @@ class Server(Child):
         if status not in ENDED_BY_TERM:
             judge(status, "the server: " + self.complaint())
 
+    def cpu_ns(self):
+        """CPU time of the process, the kernel's for it included."""
+        clock = ctypes.c_int()
+        if ctypes.CDLL(None).clock_getcpuclockid(self.pid, ctypes.byref(clock)) != 0:
+            raise Failed(f"{self.complaint()}\nthe server is gone".strip())
+        return time.clock_gettime_ns(clock.value)
+
     def resident(self):
         """Bytes of memory that the process has now."""
         statm = pathlib.Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def children_seconds():
+    """CPU time of all children that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class Meter:
@@ -199,6 +215,42 @@ class Meter:
 
     def accept(self, command, arguments, cores, load):
         return self.loaded(command, arguments, cores, "accept", load)
+
+    def kv(self, command, arguments, cores, load):
+        """A key-value server and redis-benchmark. load: test (get or set), connections, depth, size, keys."""
+        if not shutil.which("redis-benchmark"):
+            raise NotThere("redis-benchmark is missing; scripts/setup installs it")
+        with tempfile.TemporaryDirectory() as folder, \
+                Server([*command, *words({"dir": folder, **arguments})], self.place.server(cores), self.timeout) as server:
+            place = self.place.load(cores)
+            self.benchmark(server, {**load, "test": "set", "depth": 16}, place, load["keys"] * KV_FILL)
+            count = KV_LEAST
+            for seconds in (self.seconds / 8, self.seconds):  # so the first two are the warm-up, and tell how much is a second
+                rate = self.benchmark(server, load, place, count)["requests"]
+                count = max(KV_LEAST, round(rate * seconds))
+            begin_ns, begin = server.cpu_ns(), children_seconds()
+            figures = self.benchmark(server, load, place, count)
+            cpu_ns = (server.cpu_ns() - begin_ns) / count
+            figures["load_share"] = (children_seconds() - begin) * figures["requests"] / count
+            server.end(self.timeout)
+        if cpu_ns <= 0:
+            raise Failed("the server answered without any CPU time")
+        return {**figures, "cpu_ns": cpu_ns, "per_cpu_second": 1e9 / cpu_ns}
+
+    def benchmark(self, server, load, cores, count):
+        """One run of redis-benchmark, which fails at the first answer that is an error."""
+        command = ["redis-benchmark", "-p", server.port, "-c", load["connections"], "-P", load["depth"], "-d", load["size"],
+                   "-r", load["keys"], "-n", count, "-t", load["test"], "--csv"]
+        with Child(command, cores, stdin=subprocess.DEVNULL) as child:
+            try:
+                said, _ = child.process.communicate(timeout=self.timeout)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"redis-benchmark is not over within {self.timeout:g} s") from None
+            judge(child.process.returncode, child.complaint())
+        heads, values = (line.replace('"', "").split(",") for line in said.strip().splitlines()[-2:])
+        told = dict(zip(heads, values))
+        return {"requests": float(told["rps"]), "p50_ns": float(told["p50_latency_ms"]) * 1e6,
+                "p99_ns": float(told["p99_latency_ms"]) * 1e6}
 
     def held(self, command, arguments, cores, load):
         """What so many idle connections cost the server in memory, each."""

@@ -94,7 +94,7 @@ def cached(folder, name):
 # What says its version, and the packages that don't.
 COMMANDS = {"Go": ["go", "version"], "rustc": ["rustc", "--version"]}
 PACKAGES = {"liburing": "liburing-dev", "Tokio": "librust-tokio-dev", "Erlang": "erlang-base", "CAF": "libcaf-dev",
-            "libuv": "libuv1-dev", "libevent": "libevent-dev", "nng": "libnng-dev", "libc": "libc6-dev"}
+            "libuv": "libuv1-dev", "libevent": "libevent-dev", "nng": "libnng-dev", "Redis": "redis-tools", "libc": "libc6-dev"}
 
 
 def versions():

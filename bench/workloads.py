@@ -60,7 +60,7 @@ def peer(program, name="", **arguments):
 
 
 PEER_NAMES = {"go": "Go", "tokio": "Tokio", "erlang": "Erlang", "caf": "CAF", "libuv": "libuv", "libevent": "libevent",
-              "nng": "nng"}
+              "nng": "nng", "redis": "redis-server"}
 
 GO, TOKIO, ERLANG, CAF = peer("go"), peer("tokio"), peer("erlang"), peer("caf")
 LIBUV, LIBEVENT, NNG = peer("libuv"), peer("libevent"), peer("nng")
@@ -192,6 +192,31 @@ ECHOES = (
          load={"connections": 10000}, quick={"connections": 500}),
 )
 
+# ---- The key-value server ---------------------------------------------------------------------
+
+
+def kv(name, title, test, depth=1, aim=1, log="none", keys=10000, **changes):
+    """A workload of the key-value servers. Its figure is what a second of the server's CPU time answers."""
+    figures = (Figure("per_cpu_second", "requests per second of the server's CPU time", RATE, True, peer=aim),
+               Figure("requests", "requests", RATE, True, is_short=False), cost("p50_ns", "p50", is_short=False),
+               cost("p99_ns", "p99", is_short=False))
+    fields = {"runs": (libtina("kv"), peer("redis")), "cores": "apart", "way": "kv",
+              "load": {"test": test, "connections": 50, "depth": depth, "size": 64, "keys": keys},
+              "quick": {"keys": 1000}, **changes}
+    return Workload(name, title, figures=figures, word="kv", arguments={"log": log}, **fields)
+
+
+KV = (
+    kv("kv_get", "KV server, GET, 64 bytes, 50 connections", "get"),
+    kv("kv_set", "KV server, SET, 64 bytes, 50 connections", "set"),
+    kv("kv_get_pipelined", "KV server, GET, 50 connections, 16 deep", "get", depth=16, aim=1.3),
+    kv("kv_set_pipelined", "KV server, SET, 50 connections, 16 deep", "set", depth=16, aim=1.3),
+    kv("kv_set_logged", "KV server, SET, 16 deep, logged and never synced", "set", depth=16, log="never"),
+    kv("kv_set_synced", "KV server, SET, synced before each answer", "set", log="always", keys=1000),
+    kv("kv_shards", "KV server, GET, 16 deep, two shards", "get", depth=16, cores="all",
+       runs=(libtina("kv", shards=2), Run("one shard of libtina", OTHER, "tina/kv"), peer("redis"))),
+)
+
 SIMULATION = (
     Workload("simulation", "simulation, four shards", (Run("libtina", LIBTINA, "simulation/pairs"),),
              (Figure("events_dense_per_second", "dense, events", RATE, True, limit=12e6),
@@ -274,4 +299,4 @@ def shapes(cores):
 
 def table(cores):
     """All workloads, on a machine with so many cores."""
-    return (*MESSAGES, *ECHOES, *SIMULATION, *RESERVED, *shapes(cores))
+    return (*MESSAGES, *ECHOES, *KV, *SIMULATION, *RESERVED, *shapes(cores))

@@ -118,6 +118,28 @@ class Measuring(Fakes):
         server = self.script("tina/server", "echo port 1; exec sleep 1000")
         self.assertEqual(self.meter().accept([str(server), "echo"], {}, "apart", {})["rate"], 1000)
 
+    def key_value(self, benchmark):
+        """The figures of a key-value server whose load generator is that script."""
+        self.script("path/redis-benchmark", benchmark)
+        load = {"test": "get", "connections": 5, "depth": 2, "size": 64, "keys": 100}
+        busy = self.script("tina/server", SERVER.replace("sleep 0.01", ":"))
+        with mock.patch.dict(os.environ, {"PATH": f"{self.folder / 'path'}:{os.environ['PATH']}"}):
+            return self.meter().kv([str(busy), "kv"], {"log": "none"}, "apart", load)
+
+    def test_a_key_value_server_is_filled_loaded_and_ended(self):
+        told = self.folder / "told"
+        figures = self.key_value(f"echo $@ >>{told}; echo '\"test\",\"rps\",\"p50_latency_ms\",\"p99_latency_ms\"'; "
+                                 "echo '\"GET\",\"1000.00\",\"0.5\",\"2.0\"'")
+        self.assertEqual((figures["requests"], figures["p50_ns"], figures["p99_ns"]), (1000, 500000, 2000000))
+        self.assertAlmostEqual(figures["per_cpu_second"] * figures["cpu_ns"], 1e9)
+        runs = told.read_text(encoding="ascii").splitlines()
+        self.assertIn("-P 16 -d 64 -r 100 -n 800 -t set", runs[0])
+        self.assertTrue(all("-c 5 -P 2 -d 64 -r 100 -n 2000 -t get" in run for run in runs[1:]), runs)
+
+    def test_an_answer_that_is_an_error_is_a_failure(self):
+        with self.assertRaisesRegex(measure.Failed, "(?s)OOM.*exit status 1"):
+            self.key_value("echo Error from server: OOM >&2; exit 1")
+
     def test_idle_connections_are_weighed(self):
         server = self.script("tina/server", SERVER)
         self.assertIn("bytes", self.meter().held([str(server), "echo"], {}, "apart", {"connections": 10}))

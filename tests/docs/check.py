@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-SOURCES = ("examples/*.[ch]", "include/**/*.h", "src/**/*.[ch]", "tests/docs/*.c", "tests/consumer/*")
+SOURCES = ("examples/*.[ch]", "examples/kv/*.[ch]", "include/**/*.h", "src/**/*.[ch]", "tests/docs/*.c", "tests/consumer/*")
 FENCE = re.compile(r"^( *)```(\w*)$")
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")

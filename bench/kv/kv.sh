@@ -1,0 +1,18 @@
+#!/bin/bash
+# The example kv as one of the suite's key-value servers: prints its port, and serves until SIGTERM.
+#
+#     kv kv dir=DIR [log=none|never|second|always] [shards=N] [backend=uring|epoll]
+set -euo pipefail
+
+here=$(dirname "$0")
+dir= log=none options=()
+for word; do
+    case $word in
+    dir=*) dir=${word#*=} ;;
+    log=*) log=${word#*=} ;;
+    shards=*) options+=(--shards "${word#*=}") ;;
+    backend=*) options+=(--backend "${word#*=}") ;;
+    esac
+done
+[ "$log" = none ] || options+=(--dir "$dir" --fsync "$log")
+exec "$here/kv-server" --port 0 "${options[@]}" > >(sed -un 's/.*listening on [^ ]*:\([0-9]*\).*/port \1/p')

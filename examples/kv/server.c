@@ -1,0 +1,65 @@
+#include "server.h"
+
+enum { SPARE = 64 }; /* descriptors, operations and the like, besides those of connections */
+
+/* Connections are in a group of their own: whatever becomes of them, nobody else is ended with them. */
+static void plant(kv_server *server)
+{
+    server->group = (tina_group_spec){.name = NAME_GROUP, .dynamic_max = 0};
+    server->children[0] = (tina_child){.type = TYPE_PARTITION, .name = NAME_PARTITION};
+    server->children[1] = (tina_child){.group = &server->group};
+    server->children[2] = (tina_child){.type = TYPE_DESK, .name = NAME_DESK};
+    server->children[3] = (tina_child){.type = TYPE_LISTENER};
+    for (uint32_t i = 0; i < server->partition_count; i++)
+        server->shards[i].root = (tina_group_spec){
+            .children = server->children,
+            .child_count = i == 0 ? 4 : 3,
+            .restart_max = 100,
+            .window_ns = 10000 * MILLISECOND_NS,
+            .backoff_ns = MILLISECOND_NS,
+        };
+}
+
+static void cast(kv_server *server)
+{
+    server->types[TYPE_LISTENER] = listener_type;
+    server->types[TYPE_DESK] = desk_type;
+    server->types[TYPE_CONNECTION] = connection_type;
+    server->types[TYPE_CONNECTION].slot_count = server->connections;
+    server->types[TYPE_PARTITION] = partition_type;
+}
+
+/* Of each pair, so that all of them together do not grow with the square of the shards. */
+static uint32_t channel_capacity(uint32_t partition_count)
+{
+    uint32_t capacity = 8192 / partition_count;
+    return capacity < 1024 ? capacity : 1024;
+}
+
+void kv_server_spec(kv_server *server, tina_system_spec *spec)
+{
+    uint32_t connections = server->connections;
+    cast(server);
+    plant(server);
+    *spec = (tina_system_spec){
+        .types = server->types,
+        .type_count = TYPE_COUNT,
+        .shards = server->shards,
+        .shard_count = server->partition_count,
+        .user = server,
+        .channel_capacity = channel_capacity(server->partition_count),
+        .message_count = 4 * connections + 1024,
+        .timer_count = 3 * connections + 256,
+        .watch_count = 512, /* of those whose values come or go in pieces */
+        .fd_count = connections + SPARE,
+        .op_count = 3 * connections + 4 * SPARE,
+        .buffer_count = 3 * connections + SPARE, /* so that all may be slow readers at once */
+        .buffer_size = CHUNK_SIZE,
+        .transfer_count = 2 * connections + SPARE,
+        .transfer_size = CHUNK_SIZE,
+        .backend = (uint8_t)server->backend,
+        .signals = TINA_SIGNALS_ALL,
+        .quiet = server->is_quiet,
+        .spin_ns = TINA_NONE_NS,
+    };
+}
