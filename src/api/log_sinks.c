@@ -59,6 +59,16 @@ void tina_log_to_stderr(void *user, int shard, tina_level level, const char *lin
 
 /* ---- The machine's log ---- */
 
+/* A line break would begin an entry of its own, with a severity that what is logged could choose. */
+static size_t join_lines(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '\n')
+            text[i] = ' ';
+    }
+    return size;
+}
+
 /* As the journal wants it, or the protocol of BSD's syslog, which lets the logger tell the time. */
 void tina_log_to_syslog(void *user, int shard, tina_level level, const char *line, size_t length)
 {
@@ -71,7 +81,7 @@ void tina_log_to_syslog(void *user, int shard, tina_level level, const char *lin
         return;
     if (tina__os_error_is_journal()) {
         snprintf(before, sizeof before, "<%u>", severity);
-        print_or_count(text, make_text(text, before, shard, "", line, length));
+        print_or_count(text, join_lines(text, make_text(text, before, shard, "", line, length)));
         return;
     }
     snprintf(before, sizeof before, "<%u>%.64s[%ld]: ", facility * 8 + severity, tina__os_program_name(),

@@ -120,6 +120,21 @@ static void journal_lines_begin_with_their_severity(void **state)
                               "<6>[tina] boot\n");
 }
 
+static void say_two_lines(void *user)
+{
+    static const char line[] = "echo/7: got a\n<0>b";
+    claim_the_journal(false);
+    tina_log_to_syslog(user, 3, TINA_LOG_INFO, line, sizeof line - 1);
+}
+
+static void what_is_logged_begins_no_entry_of_the_journal(void **state)
+{
+    (void)state;
+    static char text[TEXT_MAX];
+    said_in_child(say_two_lines, NULL, text);
+    assert_string_equal(text, "<6>[shard 3] echo/7: got a <0>b\n");
+}
+
 static void without_a_logger_lines_go_to_stderr(void **state)
 {
     (void)state;
@@ -268,9 +283,13 @@ static void isolates_lines_say_whose_they_are(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stderr_lines_name_shard_and_level),    cmocka_unit_test(journal_lines_begin_with_their_severity),
-        cmocka_unit_test(without_a_logger_lines_go_to_stderr),  cmocka_unit_test(longest_line_is_whole),
-        cmocka_unit_test(logger_gets_priority_name_and_number), cmocka_unit_test(full_logger_holds_nobody_up),
+        cmocka_unit_test(stderr_lines_name_shard_and_level),
+        cmocka_unit_test(journal_lines_begin_with_their_severity),
+        cmocka_unit_test(what_is_logged_begins_no_entry_of_the_journal),
+        cmocka_unit_test(without_a_logger_lines_go_to_stderr),
+        cmocka_unit_test(longest_line_is_whole),
+        cmocka_unit_test(logger_gets_priority_name_and_number),
+        cmocka_unit_test(full_logger_holds_nobody_up),
         cmocka_unit_test(isolates_lines_say_whose_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
