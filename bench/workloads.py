@@ -64,11 +64,14 @@ PEER_NAMES = {"go": "Go", "tokio": "Tokio", "erlang": "Erlang", "caf": "CAF", "l
 
 GO, TOKIO, ERLANG, CAF = peer("go"), peer("tokio"), peer("erlang"), peer("caf")
 LIBUV, LIBEVENT, NNG = peer("libuv"), peer("libevent"), peer("nng")
-# Goroutines may share a thread; for what goes between two, each is locked to one of its own.
-GO_TWO = peer("go", place="two")
-GO_ANY = Run("Go, goroutines that may share a thread", OTHER, "peers/go")
+# For what goes between two threads: each side on one of its own. Left to their schedulers, both sides often share one.
+GO_TWO, TOKIO_TWO = peer("go", place="two"), peer("tokio", place="two")
+GO_ANY = Run("Go, where its scheduler likes", OTHER, "peers/go", {"place": "any"})
+TOKIO_ANY = Run("Tokio, where its scheduler likes", OTHER, "peers/tokio", {"place": "any"})
+BETWEEN_TWO = (GO_TWO, TOKIO_TWO, GO_ANY, TOKIO_ANY, ERLANG, CAF)
 ACTORS = (GO, TOKIO, ERLANG, CAF)
 SERVERS = (GO, TOKIO, ERLANG, LIBUV, LIBEVENT)
+LIBEVENT_RAW = Run("libevent, events without its buffers", OTHER, "peers/libevent", {"form": "raw"})
 
 ENVELOPE = floor("envelopes", "envelope")
 ECHO_FLOORS = (floor("epoll", "echo_epoll"), floor("io_uring", "echo_uring", form="single"),
@@ -86,8 +89,9 @@ def cost(name, title, unit=NS, **aims):
 
 # Of the library's 64 and a red zone of 16; a struct of 16 or less; and what a page is rounded up by.
 IDLE_ISOLATE = 64 + 16 + 16 + 1
-# Of the library's 600, and a struct of 16 or less.
+# Of the library's 600, and a struct of 16 or less. For a server of many connections that nobody sends messages to.
 IDLE_CONNECTION = 600 + 16
+SIZED = {"messages": 1024, "timers": 1024, "watches": 64, "ops": 10064, "buffers": 64}
 
 # ---- Messages, lives, timers -------------------------------------------------------------
 
@@ -104,15 +108,15 @@ MESSAGES = (
     Workload("call", "call and reply", (libtina("messages"), ENVELOPE, *ACTORS), (rate(""),), "call"),
     Workload("stream", "one-way stream between two shards",
              (libtina("shards"), floor("ring, published every 64", "ring", publish=64),
-              floor("ring, published every 1", "ring", publish=1), *ACTORS, NNG),
+              floor("ring, published every 1", "ring", publish=1), *BETWEEN_TWO, NNG),
              (rate("", floor=0.15, peer=4),), "stream", cores="all"),
     Workload("round_trip_spin", "round trip between two shards, awake",
-             (libtina("shards"), floor("ring", "ring"), GO_TWO, GO_ANY, *ACTORS[1:], NNG, LIBUV),
+             (libtina("shards"), floor("ring", "ring"), *BETWEEN_TWO, NNG, LIBUV),
              (cost("p50_ns", "p50", floor=2.5, peer=3), cost("p99_ns", "p99", is_short=False)),
              "round_trip", {"mode": "spin"}, cores="all"),
     Workload("round_trip_sleep", "round trip between two shards, asleep",
              (libtina("shards"), floor("eventfd", "wake", by="eventfd"), floor("io_uring", "wake", by="uring"),
-              GO_TWO, GO_ANY, *ACTORS[1:], NNG, LIBUV, LIBEVENT),
+              *BETWEEN_TWO, NNG, LIBUV, LIBEVENT),
              (cost("p50_ns", "p50", floor=1.3, peer=LEVEL), cost("p99_ns", "p99", is_short=False)),
              "round_trip", {"mode": "sleep"}, cores="all"),
     Workload("spawn", "spawn and end", (libtina("lives"), ENVELOPE, *ACTORS), (rate("", peer=2),),
@@ -152,12 +156,19 @@ def echo_figures(**aims):
 
 def echo(name, title, figures, connections, size=64, depth=1, **changes):
     """A workload of the echo servers. The server is told the most connections and the largest request."""
-    fields = {"runs": (libtina("echo"), *ECHO_FLOORS, *SERVERS), "cores": "apart", "way": "echo",
+    fields = {"runs": (libtina("echo"), *ECHO_FLOORS, *SERVERS, LIBEVENT_RAW), "cores": "apart", "way": "echo",
               "load": {"connections": connections, "size": size, "depth": depth},
               "quick": {"connections": min(connections, 50)}, **changes}
     return Workload(name, title, figures=figures, word="echo", arguments={"connections": connections, "size": size},
                     **fields)
 
+
+# Everyone receives into buffers of the request's size, which these two have to be told. With buffers four times as large
+# what is under way comes and goes at once: that is another program, of libtina's as well.
+STREAM_SIZE = 16384
+STREAM_SERVERS = (GO, TOKIO, ERLANG, peer("libuv", buffer=STREAM_SIZE), peer("libevent", buffer=STREAM_SIZE),
+                  Run("libtina, buffers of 64 KiB", OTHER, "tina/echo", {"size": 4 * STREAM_SIZE}),
+                  Run("libuv, buffers of 64 KiB", OTHER, "peers/libuv", {"buffer": 4 * STREAM_SIZE}))
 
 ECHOES = (
     echo("echo_1", "TCP echo, 64 bytes, 1 connection", (cost("p50_ns", "p50", floor=1.2, peer=1),), 1,
@@ -167,7 +178,7 @@ ECHOES = (
     echo("echo_pipelined", "TCP echo, 64 bytes, 50 connections, 16 deep", echo_figures(floor=1.15, peer=1), 50, depth=16),
     echo("echo_stream", "TCP echo, 16 KiB, 8 connections, 4 deep",
          (cost("cpu_per_byte_ns", "server's CPU time per byte", floor=1.05, peer=1), rate("requests", is_short=False)),
-         8, size=16384, depth=4),
+         8, size=STREAM_SIZE, depth=4, runs=(libtina("echo"), *ECHO_FLOORS, *STREAM_SERVERS)),
     echo("echo_shards", "TCP echo, 64 bytes, 50 connections, two shards", (cost("cpu_ns", CPU, floor=1 / 0.95),), 50,
          runs=(libtina("echo", shards=2), Run("one shard of libtina", FLOOR, "tina/echo")), cores="all"),
     echo("echo_open", "TCP echo, 64 bytes, 50 connections, at a fixed rate",
@@ -177,7 +188,7 @@ ECHOES = (
          (cost("cpu_ns", "server's CPU time per connection"), rate("connections", is_short=False)), 50,
          way="accept", load={}),
     echo("echo_memory", "memory of an idle connection", (cost("bytes", "", BYTES, limit=IDLE_CONNECTION),), 10000,
-         way="held", runs=(libtina("echo", buffers=64), *SERVERS),  # of the floors, the memory is the kernel's
+         way="held", runs=(libtina("echo", **SIZED), *SERVERS),  # of the floors, the memory is the kernel's
          load={"connections": 10000}, quick={"connections": 500}),
 )
 

@@ -4,7 +4,7 @@
  * the same port, and the kernel spreads the connections.
  *
  *     echo echo [connections=N] [size=BYTES] [shards=N] [spin=0|1] [backend=auto|uring|epoll]
- *               [buffers=N] [slots=N] [types=N] [timers=N] [fds=N]
+ *               [messages=N] [watches=N] [ops=N] [buffers=N] [slots=N] [types=N] [timers=N] [fds=N]
  *
  * Prints its port and serves until SIGTERM.
  */
@@ -168,6 +168,9 @@ static void echo(void)
         .root = {.children = &tree, .child_count = 1},
         .shard_count = number_of("shards", 1),
         .fd_count = connections + SPARE_FDS,
+        .message_count = number_of("messages", 0),
+        .watch_count = number_of("watches", 0),
+        .op_count = number_of("ops", 0),
         .buffer_count = number_of("buffers", 0),
         .buffer_size = size > 4096 ? size : 4096,
         .backend = backend_named(word_of("backend", "auto")),

@@ -95,7 +95,7 @@ static tina_status start_timer(tina_ctx *ctx, uint64_t delay_ns, uint64_t period
         return TINA_INVALID;
     tina__touch_result(timer, sizeof *timer);
     tina__change_begin(ctx->shard);
-    tina_status status = tina__timer_start(ctx->shard, ctx->isolate, delay_ns, period_ns, tag, timer);
+    tina_status status = tina__timer_start(ctx, delay_ns, period_ns, tag, timer);
     if (status != TINA_OK)
         tina__stats_refused(ctx->shard, status);
     tina__change_end(ctx->shard);
@@ -115,7 +115,7 @@ tina_status tina_timer_repeat(tina_ctx *ctx, uint64_t period_ns, tina_tag tag, t
 bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer)
 {
     tina__change_begin(ctx->shard);
-    bool is_cancelled = tina__timer_cancel(ctx->shard, ctx->isolate, timer);
+    bool is_cancelled = tina__timer_cancel(ctx, timer);
     tina__change_end(ctx->shard);
     return is_cancelled;
 }

@@ -206,24 +206,39 @@ static void touch_path(const tina__shard *shard, const char *path)
         tina__touch(path, strnlen(path, shard->p.buffer_size));
 }
 
+static void touch_parts(const tina_op *op)
+{
+    if (op->part_count > TINA_PARTS_MAX)
+        return;
+    for (uint32_t i = 0; i < op->part_count; i++) {
+        if (op->parts[i].data != NULL)
+            tina__touch(op->parts[i].data, op->parts[i].size);
+    }
+}
+
+/* What was received is sent on as it is, and need not be looked at: it may be out of the cache. */
+static bool is_in_buffers(const tina__shard *shard, const void *data, size_t size)
+{
+    size_t all = (size_t)shard->p.buffer_count * shard->p.buffer_size;
+    size_t offset = (size_t)((uintptr_t)data - (uintptr_t)shard->p.buffers);
+    return offset < all && size <= all - offset;
+}
+
 /* All that an operation points to, before anything is done about it. */
-static void touch_op(const tina__shard *shard, const tina_op *op)
+static inline void touch_op(const tina__shard *shard, const tina_op *op)
 {
     if (op->address != NULL)
         tina__touch(op->address, sizeof *op->address);
     touch_path(shard, op->path);
     touch_path(shard, op->new_path);
-    if (op->parts != NULL && op->part_count <= TINA_PARTS_MAX) {
-        for (uint32_t i = 0; i < op->part_count; i++) {
-            if (op->parts[i].data != NULL)
-                tina__touch(op->parts[i].data, op->parts[i].size);
-        }
-    } else if (op->data != NULL) {
+    if (op->parts != NULL)
+        touch_parts(op);
+    else if (op->data != NULL && !is_in_buffers(shard, op->data, op->size))
         tina__touch(op->data, op->size);
-    }
 }
 
-static tina_effect make_effect(tina_ctx *ctx, const tina_op *op)
+/* Inline: of an operation that is known here, nothing is looked for that is not there. */
+static inline tina_effect make_effect(tina_ctx *ctx, const tina_op *op)
 {
     touch_op(ctx->shard, op);
     tina__change_begin(ctx->shard);
@@ -245,7 +260,7 @@ static tina_status start(tina_ctx *ctx, const tina_op *op)
         return tina__descriptor_close(ctx->shard, ctx->isolate, op->fd.bits, op->user, NULL);
     tina_status status = tina__operation_make(ctx, op, &index);
     if (status == TINA_OK)
-        status = tina__operation_start(ctx->shard, ctx->isolate, index);
+        status = tina__operation_start(ctx, index);
     return status == TINA_OK ? TINA_OK : tina__stats_refused(ctx->shard, status);
 }
 

@@ -53,10 +53,10 @@ tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *p
     tina__change_begin(shard);
     if (tina__unlikely(tina_handle_shard(to) != shard->id))
         return send_there(ctx, to, tag, payload, size);
-    uint32_t index = tina__route_write(shard, ctx->self, to, tag, payload, size);
+    uint32_t index = tina__route_write(shard, ctx->self, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
     if (tina__unlikely(index == TINA__NONE))
         return send_otherwise(ctx, to, tag, payload, size);
-    if (tina__unlikely(!tina__route_deliver(shard, to, index)))
+    if (tina__unlikely(tina__route_deliver(shard, to, index) == NULL))
         return send_again(shard, &shard->p.mail[index]);
     tina__change_end(shard);
     return TINA_OK;
@@ -93,7 +93,7 @@ tina_status tina_call_start(tina_ctx *ctx, tina_handle to, tina_tag tag, const v
     tina__touch_result(call, sizeof *call);
     tina__change_begin(ctx->shard);
     uint32_t slot;
-    tina_status status = tina__call_start(ctx->shard, ctx->isolate, to, tag, payload, size, timeout_ns, &slot);
+    tina_status status = tina__call_start(ctx, to, tag, payload, size, timeout_ns, &slot);
     if (status != TINA_OK)
         tina__stats_refused(ctx->shard, status);
     else if (call != NULL)
@@ -115,7 +115,7 @@ tina_status tina_reply_to(tina_ctx *ctx, tina_caller caller, tina_tag tag, const
         return TINA_INVALID;
     tina__touch_small(payload, size);
     tina__change_begin(ctx->shard);
-    tina_status status = tina__call_reply(ctx->shard, ctx->isolate, caller, tag, payload, size);
+    tina_status status = tina__call_reply(ctx, caller, tag, payload, size);
     if (status != TINA_OK)
         tina__stats_refused(ctx->shard, status);
     tina__change_end(ctx->shard);

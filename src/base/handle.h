@@ -75,8 +75,7 @@ static inline uint32_t tina__word_generation(uint64_t word) { return (uint32_t)w
 
 static inline uint32_t tina__word_generation_next(uint32_t generation)
 {
-    generation = (generation + 1) & TINA__WORD_GENERATION_MASK;
-    return generation == 0 ? 1 : generation;
+    return generation >= TINA__WORD_GENERATION_MASK ? 1 : generation + 1;
 }
 
 /* ---- Calls: where the answer goes, and which of those that went there ---- */

@@ -1,38 +1,13 @@
-/* The shard's I/O buffers: who holds them, and how many the backend may have. See reactor.h. */
+/* The shard's I/O buffers: who holds them, and how many the backend may have. See buffers.h. */
 #include "core/buffers.h"
-
-#include "core/stats.h"
-
-uint8_t *tina__buffer_data(const tina__shard *shard, uint32_t buffer)
-{
-    tina__assert(buffer < shard->p.buffer_count);
-    return shard->p.buffers + (size_t)buffer * shard->p.buffer_size;
-}
-
-void *tina__buffer_annex(const tina__shard *shard, uint32_t buffer)
-{
-    tina__assert(buffer < shard->p.buffer_count);
-    return shard->p.annexes + (size_t)buffer * TINA__ANNEX_SIZE;
-}
 
 static uint32_t send_share(const tina__shard *shard) { return shard->p.buffer_count / 2; }
 
-bool tina__buffers_must_not_wait(const tina__shard *shard)
+/* Among those that sends hold, unless it is counted already. */
+static void count_buffer(tina__shard *shard, uint8_t *users)
 {
-    uint32_t share = send_share(shard);
-    return shard->buffers_sending >= share - tina__max_u32(share / 4, 1);
-}
-
-/* A buffer's word: how many users it has, and whether it counts among those that sends hold. */
-#define USERS_MAX 127u
-#define COUNTS    128u
-
-static void count_buffer(tina__shard *shard, uint32_t buffer)
-{
-    if (shard->p.buffer_users[buffer] & COUNTS)
-        return;
-    shard->p.buffer_users[buffer] |= COUNTS;
-    shard->buffers_sending++;
+    shard->buffers_sending += (*users & TINA__BUFFER_COUNTS) == 0;
+    *users |= TINA__BUFFER_COUNTS;
 }
 
 uint32_t tina__buffer_take(tina__shard *shard)
@@ -43,40 +18,20 @@ uint32_t tina__buffer_take(tina__shard *shard)
     if (buffer == TINA__NONE)
         return TINA__NONE;
     shard->p.buffer_users[buffer] = 1;
-    count_buffer(shard, buffer);
+    count_buffer(shard, &shard->p.buffer_users[buffer]);
     return buffer;
 }
 
 bool tina__buffer_share(tina__shard *shard, uint32_t buffer, bool may_wait)
 {
-    uint32_t users = shard->p.buffer_users[buffer] & USERS_MAX;
-    tina__assert(users != 0);
-    if (users == USERS_MAX)
+    uint8_t *users = &shard->p.buffer_users[buffer];
+    tina__assert((*users & TINA__BUFFER_USERS) != 0);
+    if ((*users & TINA__BUFFER_USERS) == TINA__BUFFER_USERS)
         return false;
-    shard->p.buffer_users[buffer]++;
+    (*users)++;
     if (may_wait)
-        count_buffer(shard, buffer);
+        count_buffer(shard, users);
     return true;
-}
-
-void tina__buffer_received(tina__shard *shard, uint32_t buffer)
-{
-    tina__assert(buffer < shard->p.buffer_count);
-    tina__assert(shard->buffers_lent != 0);
-    tina__assert(shard->p.buffer_users[buffer] == 0);
-    shard->buffers_lent--;
-    shard->p.buffer_users[buffer] = 1;
-}
-
-void tina__buffer_drop(tina__shard *shard, uint32_t buffer)
-{
-    tina__assert((shard->p.buffer_users[buffer] & USERS_MAX) != 0);
-    if ((--shard->p.buffer_users[buffer] & USERS_MAX) != 0)
-        return;
-    if (shard->p.buffer_users[buffer] & COUNTS)
-        shard->buffers_sending--;
-    shard->p.buffer_users[buffer] = 0;
-    tina__pool_give_hot(&shard->buffers, buffer);
 }
 
 uint32_t tina__buffers_for_files(const tina__shard *shard) { return tina__max_u32(shard->p.buffer_count / 4, 1); }

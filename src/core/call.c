@@ -17,33 +17,33 @@ static uint32_t owed_index(const tina__peer *peer, uint32_t call)
     return peer == NULL ? place : peer->owed_first + place;
 }
 
-static void owed_link(tina__shard *shard, tina__isolate *callee, uint32_t index, tina__owed owed)
+static inline void owed_link(tina__shard *shard, tina__isolate *callee, uint32_t index, tina_handle source, uint32_t call,
+                             bool is_watch)
 {
     tina__assert(index < shard->p.owed_count);
-    tina__assert(shard->p.owed[index].isolate == TINA__NONE);
-    owed.isolate = tina__isolate_index(shard, callee);
-    owed.previous = TINA__NONE;
-    owed.next = callee->owed;
+    tina__owed *owed = &shard->p.owed[index];
+    tina__assert(owed->isolate == TINA__NONE);
+    owed->source = source;
+    tina__pack_u32x2(&owed->call, call, tina__isolate_index(shard, callee)); /* and isolate */
+    tina__pack_u32x2(&owed->next, callee->owed, TINA__NONE);                 /* and previous */
+    owed->is_watch = is_watch;
     if (callee->owed != TINA__NONE)
         shard->p.owed[callee->owed].previous = index;
     callee->owed = index;
-    shard->p.owed[index] = owed;
 }
 
 void tina__owed_add(tina__shard *shard, tina__isolate *callee, const tina__peer *peer, const tina_message *request)
 {
     bool is_watch = (request->flags & TINA__MESSAGE_WATCH) != 0;
-    tina__owed owed = {.source = request->source, .call = request->correlation, .is_watch = is_watch};
-    owed_link(shard, callee, owed_index(peer, request->correlation), owed);
+    owed_link(shard, callee, owed_index(peer, request->correlation), request->source, request->correlation, is_watch);
 }
 
 void tina__owed_add_watch(tina__shard *shard, tina__isolate *watched, uint32_t slot)
 {
-    tina_handle watcher = tina__timer_at(shard, slot)->destination;
-    owed_link(shard, watched, slot, (tina__owed){.source = watcher, .is_watch = true});
+    owed_link(shard, watched, slot, tina__timer_at(shard, slot)->destination, 0, true);
 }
 
-static void owed_remove(tina__shard *shard, uint32_t index)
+static inline void owed_remove(tina__shard *shard, uint32_t index)
 {
     tina__owed *owed = &shard->p.owed[index];
     tina__isolate *callee = &shard->p.isolates[owed->isolate];
@@ -82,18 +82,28 @@ static void answer_failure(tina__shard *shard, uint8_t to_shard, uint32_t call, 
 
 /* ---- The caller's slot -------------------------------------------------------- */
 
-/* The slot leaves the wheel and the owner's list, and is a message from here on. */
-static void slot_settle(tina__shard *shard, tina__timer_slot *slot)
+/* The slot leaves the wheel and the owner's list, and is a message from here on: with no payload yet. */
+static inline tina_message *slot_settle(tina__shard *shard, tina__isolate *caller, uint32_t index, tina_handle source,
+                                        tina_tag tag, uint16_t flags, size_t size)
 {
+    tina__timer_slot *slot = tina__timer_at(shard, index);
+    tina_message *message = (tina_message *)(void *)slot;
     tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
-    tina__timer_unlink(shard, slot->node.owner);
-    slot->use = TINA__TIMER_ANSWER;
+    tina__timer_unlink_from(shard, caller, index);
+    message->source = source;
+    message->correlation = tina__call_number(shard, index);
+    tina__pack_u16x4(&message->tag, tag, flags, (uint16_t)size, TINA__TIMER_ANSWER); /* and use */
+    return message;
+}
+
+static tina__isolate *caller_of(const tina__shard *shard, uint32_t index)
+{
+    return &shard->p.isolates[tina__timer_at(shard, index)->isolate];
 }
 
 /* The settled slot goes to its owner: it wakes who is parked for it, or is mail. */
-static void slot_deliver(tina__shard *shard, uint32_t isolate_index, uint32_t index)
+static inline void slot_deliver(tina__shard *shard, tina__isolate *caller, uint32_t index)
 {
-    tina__isolate *caller = &shard->p.isolates[isolate_index];
     if (caller->state == TINA__ISOLATE_IN_CALL && caller->awaited == index)
         tina__isolate_wake(shard, caller);
     else
@@ -114,12 +124,9 @@ void tina__call_forget(tina__shard *shard, const tina__timer_slot *slot)
 
 static void slot_fail(tina__shard *shard, uint32_t index, tina_status status)
 {
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    uint32_t caller = slot->isolate;
-    slot_settle(shard, slot);
-    tina_message *message = (tina_message *)(void *)slot;
-    message->tag = TINA_TAG_CALL_FAILED;
-    write_status(message, status);
+    tina_handle nobody = {0};
+    tina__isolate *caller = caller_of(shard, index);
+    write_status(slot_settle(shard, caller, index, nobody, TINA_TAG_CALL_FAILED, 0, 0), status);
     slot_deliver(shard, caller, index);
 }
 
@@ -135,30 +142,27 @@ void tina__call_abandon(tina__shard *shard, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(shard, index);
     tina__call_forget(shard, slot);
-    slot_settle(shard, slot);
-    tina__timer_free(shard, index);
+    tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
+    tina__timer_unlink(shard, index);
+    tina__timer_give(shard, index);
 }
 
-static void slot_answer(tina__shard *shard, uint32_t index, tina_handle source, tina_tag tag, uint16_t flags,
-                        const void *payload, size_t size)
+static inline void slot_answer(tina__shard *shard, uint32_t index, tina_handle source, tina_tag tag, uint16_t flags,
+                               const void *payload, size_t size)
 {
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    uint32_t caller = slot->isolate;
-    slot_settle(shard, slot);
-    tina_message *message = (tina_message *)(void *)slot;
-    message->source = source;
-    message->tag = tag;
-    message->flags = flags;
-    message->size = (uint16_t)size;
-    if (size != 0)
-        memcpy(message->payload, payload, size);
+    tina__isolate *caller = caller_of(shard, index);
+    tina_message *message = slot_settle(shard, caller, index, source, tag, flags, size);
+    tina__copy_small(message->payload, payload, size);
     slot_deliver(shard, caller, index);
 }
 
 /* ---- Calling --------------------------------------------------------------------- */
 
-static tina_status request_here(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag, const void *payload,
-                                size_t size, uint32_t call)
+#define REQUEST (TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL)
+
+/* Where it is not the plainest case. */
+static __attribute__((noinline)) tina_status request_otherwise(tina__shard *shard, tina_handle source, tina_handle to,
+                                                               tina_tag tag, const void *payload, size_t size, uint32_t slot)
 {
     tina__isolate *callee = tina__isolate_find(shard, to);
     if (callee == NULL)
@@ -167,11 +171,23 @@ static tina_status request_here(tina__shard *shard, tina_handle source, tina_han
     tina_status status = tina__mailbox_claim(shard, callee, &index);
     if (status != TINA_OK)
         return status;
-    tina_message *message = &shard->p.mail[index];
-    tina__route_fill(message, source, to, tag, payload, size, TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, call);
-    tina__owed_add(shard, callee, NULL, message);
+    uint32_t call = tina__call_number(shard, slot);
+    tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, REQUEST, call);
+    owed_link(shard, callee, slot, source, call, false);
     tina__mailbox_link(shard, callee, index);
     tina__count(shard, sent_local);
+    return TINA_OK;
+}
+
+static inline tina_status request_here(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
+                                       const void *payload, size_t size, uint32_t slot)
+{
+    uint32_t call = tina__call_number(shard, slot);
+    uint32_t index = tina__route_write(shard, source, to, tag, payload, size, REQUEST, call);
+    tina__isolate *callee = index == TINA__NONE ? NULL : tina__route_deliver(shard, to, index);
+    if (tina__unlikely(callee == NULL))
+        return request_otherwise(shard, source, to, tag, payload, size, slot);
+    owed_link(shard, callee, slot, source, call, false);
     return TINA_OK;
 }
 
@@ -182,95 +198,109 @@ static tina_status request_there(tina__shard *shard, tina_tag tag, const void *p
     tina_status status = tina__place_claim(shard, to_shard, TINA__PLACE_TIMER, slot->node.owner, &slot->place, &message);
     if (status != TINA_OK)
         return status;
-    tina__route_fill(message, slot->destination, slot->target, tag, payload, size,
-                     TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL, message->correlation);
+    tina__route_fill(message, slot->destination, slot->target, tag, payload, size, REQUEST, message->correlation);
     tina__count(shard, sent_remote);
     tina__route_written(shard, to_shard);
     return TINA_OK;
 }
 
-tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_handle to, tina_tag tag, const void *payload,
-                             size_t size, uint64_t timeout_ns, uint32_t *index)
+static __attribute__((noinline)) tina_status start_failed(tina_ctx *caller, uint32_t slot, tina_handle to, tina_tag tag,
+                                                          tina_status status)
 {
-    tina_handle source = tina__isolate_handle(shard, caller);
-    tina__tracepoint_send(to.bits, tag, size);
-    *index = tina__timer_take(shard, caller, TINA__TIMER_CALL);
-    if (*index == TINA__NONE) {
-        tina__route_trace_refusal(shard, source, to, tag, TINA_POOL_EXHAUSTED);
-        return TINA_POOL_EXHAUSTED;
+    tina__shard *shard = caller->shard;
+    if (slot != TINA__NONE) {
+        tina__timer_unlink(shard, slot);
+        tina__timer_give(shard, slot);
     }
+    tina__route_trace_refusal(shard, caller->self, to, tag, status);
+    return status;
+}
+
+tina_status tina__call_start(tina_ctx *caller, tina_handle to, tina_tag tag, const void *payload, size_t size,
+                             uint64_t timeout_ns, uint32_t *index)
+{
+    tina__shard *shard = caller->shard;
+    tina__tracepoint_send(to.bits, tag, size);
+    *index = tina__timer_take_for(shard, caller->isolate, caller->self, TINA__TIMER_CALL, 0);
+    if (*index == TINA__NONE)
+        return start_failed(caller, TINA__NONE, to, tag, TINA_POOL_EXHAUSTED);
     tina__timer_slot *slot = tina__timer_at(shard, *index);
     slot->target = to;
-    uint32_t call = tina__call_make(*index, shard->p.timer_generations[*index]);
     tina_status status;
     if (tina_handle_shard(to) == shard->id)
-        status = request_here(shard, source, to, tag, payload, size, call);
+        status = request_here(shard, caller->self, to, tag, payload, size, *index);
     else
         status = request_there(shard, tag, payload, size, slot);
-    if (status != TINA_OK) {
-        tina__timer_unlink(shard, *index);
-        tina__timer_free(shard, *index);
-        tina__route_trace_refusal(shard, source, to, tag, status);
-        return status;
-    }
-    slot->correlation = call;
+    if (status != TINA_OK)
+        return start_failed(caller, *index, to, tag, status);
     if (timeout_ns == 0)
         timeout_ns = TINA__CALL_TIMEOUT_DEFAULT_NS;
     tina__timer_wheel_start(shard->p.wheel, &slot->node, tina__add_saturating(shard->now_ns, timeout_ns));
     tina__count(shard, calls);
-    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, source, tag, (uint16_t)size, to.bits);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, caller->self, tag, (uint16_t)size, to.bits);
     return TINA_OK;
 }
-
-uint32_t tina__call_number(const tina__shard *shard, uint32_t slot) { return tina__timer_at(shard, slot)->correlation; }
 
 /* ---- Answering ------------------------------------------------------------------- */
 
-/* What this isolate owes that caller: its index, or NONE. */
-static uint32_t owed_find(const tina__shard *shard, const tina__isolate *callee, tina_caller caller)
+/* Does this isolate owe that caller the answer of that index? */
+static inline bool is_owed(const tina__shard *shard, const tina__isolate *callee, tina_caller caller, uint32_t index)
 {
-    uint8_t from = tina_handle_shard(caller.source);
-    if (from >= shard->shared->shard_count)
-        return TINA__NONE;
-    const tina__peer *peer = from == shard->id ? NULL : &shard->p.peers[from];
-    uint32_t place_count = peer == NULL ? shard->p.timer_count : peer->out->answer_capacity;
-    if (tina__call_place(caller.correlation) >= place_count)
-        return TINA__NONE;
-    uint32_t index = owed_index(peer, caller.correlation);
     const tina__owed *owed = &shard->p.owed[index];
-    if (owed->isolate != tina__isolate_index(shard, callee) || owed->call != caller.correlation || owed->is_watch ||
-        !tina_handle_equal(owed->source, caller.source))
-        return TINA__NONE;
-    return index;
+    return owed->isolate == tina__isolate_index(shard, callee) && owed->call == caller.correlation && !owed->is_watch &&
+           tina_handle_equal(owed->source, caller.source);
 }
 
-tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_caller caller, tina_tag tag,
-                             const void *payload, size_t size)
+static inline void count_reply(tina_ctx *callee, tina_caller caller, tina_tag tag, size_t size)
 {
-    uint32_t index = owed_find(shard, callee, caller);
-    if (index == TINA__NONE)
-        return TINA_STALE_HANDLE;
-    owed_remove(shard, index);
+    tina__shard *shard = callee->shard;
     tina__count(shard, replies);
     tina__tracepoint_send(caller.source.bits, tag, size);
-    tina_handle self = tina__isolate_handle(shard, callee);
+    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, callee->self, tag, (uint16_t)size, caller.source.bits);
+}
+
+static inline tina_status reply_here(tina_ctx *callee, tina_caller caller, tina_tag tag, const void *payload, size_t size)
+{
+    tina__shard *shard = callee->shard;
+    uint32_t index = tina__call_place(caller.correlation);
+    if (index >= shard->p.timer_count || !is_owed(shard, callee->isolate, caller, index))
+        return TINA_STALE_HANDLE;
+    owed_remove(shard, index);
+    count_reply(callee, caller, tag, size);
+    slot_answer(shard, index, callee->self, tag, TINA__MESSAGE_COUNTED, payload, size);
+    tina__count(shard, sent_local);
+    return TINA_OK;
+}
+
+static __attribute__((noinline)) tina_status reply_there(tina_ctx *callee, tina_caller caller, tina_tag tag,
+                                                         const void *payload, size_t size)
+{
+    tina__shard *shard = callee->shard;
     uint8_t to_shard = tina_handle_shard(caller.source);
-    tina__trace_detail(shard->p.trace, shard->tick, TINA__EVENT_SENT, self, tag, (uint16_t)size, caller.source.bits);
-    if (to_shard == shard->id) {
-        slot_answer(shard, index, self, tag, TINA__MESSAGE_COUNTED, payload, size);
-        tina__count(shard, sent_local);
-        return TINA_OK;
-    }
+    if (to_shard >= shard->shared->shard_count)
+        return TINA_STALE_HANDLE;
+    const tina__peer *peer = &shard->p.peers[to_shard];
+    uint32_t index = owed_index(peer, caller.correlation);
+    if (tina__call_place(caller.correlation) >= peer->out->answer_capacity ||
+        !is_owed(shard, callee->isolate, caller, index))
+        return TINA_STALE_HANDLE;
+    owed_remove(shard, index);
+    count_reply(callee, caller, tag, size);
     tina_message *message = tina__place_answer(shard, to_shard, caller.correlation, tag);
-    message->source = self;
+    message->source = callee->self;
     message->destination = caller.source;
     message->flags |= TINA__MESSAGE_COUNTED;
     message->size = (uint16_t)size;
-    if (size != 0)
-        memcpy(message->payload, payload, size);
+    tina__copy_small(message->payload, payload, size);
     tina__count(shard, sent_remote);
     tina__route_written(shard, to_shard);
     return TINA_OK;
+}
+
+tina_status tina__call_reply(tina_ctx *callee, tina_caller caller, tina_tag tag, const void *payload, size_t size)
+{
+    bool is_here = tina_handle_shard(caller.source) == callee->shard->id;
+    return is_here ? reply_here(callee, caller, tag, payload, size) : reply_there(callee, caller, tag, payload, size);
 }
 
 void tina__owed_end(tina__shard *shard, tina__isolate *callee, uint8_t end, uint8_t reason)

@@ -28,16 +28,18 @@
 
 #define TINA__CALL_TIMEOUT_DEFAULT_NS 5000000000u
 
-/* Sends a request. TINA_OK: *slot is the call's timer slot. Otherwise as tina_call_start, and nothing happened. */
-tina_status tina__call_start(tina__shard *shard, tina__isolate *caller, tina_handle to, tina_tag tag, const void *payload,
-                             size_t size, uint64_t timeout_ns, uint32_t *slot);
+/* Sends a request of whoever runs in the frame. TINA_OK: *slot is the call's timer slot. Otherwise as tina_call_start, and nothing happened. */
+tina_status tina__call_start(tina_ctx *caller, tina_handle to, tina_tag tag, const void *payload, size_t size,
+                             uint64_t timeout_ns, uint32_t *slot);
 
 /* What its answer will carry. */
-uint32_t tina__call_number(const tina__shard *shard, uint32_t slot);
+static inline uint32_t tina__call_number(const tina__shard *shard, uint32_t slot)
+{
+    return tina__call_make(slot, shard->p.timer_generations[slot]);
+}
 
-/* Answers a call. TINA_OK; TINA_STALE_HANDLE: nothing is owed to that caller by this isolate. */
-tina_status tina__call_reply(tina__shard *shard, tina__isolate *callee, tina_caller caller, tina_tag tag,
-                             const void *payload, size_t size);
+/* Answers a call, as whoever runs in the frame. TINA_OK; TINA_STALE_HANDLE: nothing is owed to that caller by this isolate. */
+tina_status tina__call_reply(tina_ctx *callee, tina_caller caller, tina_tag tag, const void *payload, size_t size);
 
 /* The call ends without a reply: its slot becomes a TINA_TAG_CALL_FAILED. */
 void tina__call_fail(tina__shard *shard, uint32_t slot, tina_status status);

@@ -144,14 +144,6 @@ static const tina_message *done_message(tina_ctx *frame, uint32_t node)
     return tina__operation_message(frame, node);
 }
 
-static const tina_message *timer_message(tina_ctx *frame, uint32_t index)
-{
-    frame->mail = index;
-    frame->mail_kind = TINA__MAIL_TIMER;
-    tina__timer_delivered(frame->shard, index - frame->shard->p.message_count);
-    return &frame->shard->p.mail[index];
-}
-
 static const tina_message *shutdown_message(tina_ctx *frame)
 {
     frame->isolate->flags &= (uint8_t) ~(TINA__ISOLATE_SHUTDOWN | TINA__ISOLATE_REPEATS);
@@ -183,7 +175,7 @@ static const tina_message *awaited_message(tina_ctx *frame)
     isolate->flags &= (uint8_t)~TINA__ISOLATE_WOKEN;
     switch (isolate->state) {
     case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
-    case TINA__ISOLATE_IN_CALL: return timer_message(frame, isolate->awaited + frame->shard->p.message_count);
+    case TINA__ISOLATE_IN_CALL: return tina__timer_message(frame, isolate->awaited);
     case TINA__ISOLATE_REFUSED: return refusal_or_shutdown(frame);
     default: return resume_message(frame);
     }
@@ -204,7 +196,7 @@ static inline const tina_message *mail_message(tina__shard *shard, tina_ctx *fra
     if (index == TINA__NONE)
         return NULL;
     if (index >= shard->p.message_count)
-        return timer_message(frame, index);
+        return tina__timer_message(frame, index - shard->p.message_count);
     tina_message *message = &shard->p.mail[index];
     if (tina__unlikely(message->flags & (TINA__MESSAGE_FD | TINA__MESSAGE_TIMED)))
         look_at(frame, message, index);

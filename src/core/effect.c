@@ -15,8 +15,9 @@ static tina_effect refused(tina_status status, tina_tag what, uint64_t fd)
     return (tina_effect){.kind = TINA__EFFECT_REFUSED, .reason = (uint8_t)status, .reserved = what, .argument = fd};
 }
 
-static tina_effect stage_message(tina_ctx *frame, tina__effect_kind kind, tina_handle to, tina_tag tag, const void *payload,
-                                 size_t size, uint64_t timeout_ns)
+/* A message is a part of the effect; a copy, because what it was made of need not be there when it is returned. */
+static inline tina_effect stage_message(tina_ctx *frame, tina__effect_kind kind, tina_handle to, tina_tag tag,
+                                        const void *payload, size_t size, uint64_t timeout_ns)
 {
     tina__shard *shard = frame->shard;
     if (tag < TINA_TAG_USER || size > TINA_PAYLOAD_MAX || (payload == NULL && size != 0))
@@ -25,9 +26,11 @@ static tina_effect stage_message(tina_ctx *frame, tina__effect_kind kind, tina_h
         return refused(TINA_POOL_EXHAUSTED, TINA_TAG_CALL_FAILED, 0);
     uint32_t index = shard->stage_used++;
     tina__stage *stage = &shard->stages[index];
-    tina__route_fill(&stage->message, frame->self, to, tag, payload, size, 0, 0);
-    stage->timeout_ns = timeout_ns;
     stage->sequence = ++shard->stage_sequence;
+    stage->to = to;
+    stage->timeout_ns = timeout_ns;
+    tina__pack_u16x4(&stage->tag, tag, (uint16_t)size, 0, 0);
+    tina__copy_small(stage->payload, payload, size);
     return (tina_effect){.kind = (uint8_t)kind, .token = index, .argument = stage->sequence};
 }
 
@@ -37,16 +40,19 @@ tina_effect tina__effect_call(tina_ctx *frame, tina_handle to, tina_tag tag, con
     return stage_message(frame, TINA__EFFECT_CALL, to, tag, payload, size, timeout_ns);
 }
 
-tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payload, size_t size)
+static __attribute__((noinline)) tina_effect crash_for_reply(tina_ctx *frame, tina_effect effect)
 {
-    tina_handle none = {0};
-    tina_effect effect = stage_message(frame, TINA__EFFECT_REPLY, none, tag, payload, size, 0);
-    if (effect.kind == TINA__EFFECT_REPLY)
-        return effect;
     tina__log(frame->shard, frame->isolate, TINA_LOG_ERROR, "crashes: tina_reply %s",
               effect.reason == TINA_INVALID ? "with a tag or size that is not allowed"
                                             : "where too many effects were made and not returned");
     return (tina_effect){.kind = TINA__EFFECT_CRASH};
+}
+
+tina_effect tina__effect_reply(tina_ctx *frame, tina_tag tag, const void *payload, size_t size)
+{
+    tina_handle none = {0};
+    tina_effect effect = stage_message(frame, TINA__EFFECT_REPLY, none, tag, payload, size, 0);
+    return tina__likely(effect.kind == TINA__EFFECT_REPLY) ? effect : crash_for_reply(frame, effect);
 }
 
 tina_effect tina__effect_io(tina_ctx *frame, const tina_op *op)
@@ -112,15 +118,14 @@ static bool crash_for(tina_ctx *frame, const char *why, tina__ending *ending)
     return false;
 }
 
-static bool apply_call(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+static __attribute__((noinline)) bool apply_call(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
-    tina__stage *stage = find_stage(frame, effect);
+    const tina__stage *stage = find_stage(frame, effect);
     if (stage == NULL)
         return crash_for(frame, "it returned a call that was made in another handler call", ending);
-    const tina_message *message = &stage->message;
     uint32_t slot;
-    tina_status status = tina__call_start(frame->shard, frame->isolate, message->destination, message->tag, message->payload,
-                                          message->size, stage->timeout_ns, &slot);
+    tina_status status =
+        tina__call_start(frame, stage->to, stage->tag, stage->payload, stage->size, stage->timeout_ns, &slot);
     if (status != TINA_OK) {
         park_refused(frame, status, TINA_TAG_CALL_FAILED, 0);
         return true;
@@ -130,17 +135,17 @@ static bool apply_call(tina_ctx *frame, tina_effect effect, tina__ending *ending
     return true;
 }
 
-static bool apply_reply(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+static __attribute__((noinline)) bool apply_reply(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
-    tina__stage *stage = find_stage(frame, effect);
+    const tina__stage *stage = find_stage(frame, effect);
     if (stage == NULL)
         return crash_for(frame, "it returned a reply that was made in another handler call", ending);
-    if (frame->message == NULL || !tina_is_call(frame->message))
+    const tina_message *request = frame->message;
+    if (request == NULL || (request->flags & TINA__MESSAGE_CALL) == 0)
         return crash_for(frame, "it replied to a message that is no call", ending);
-    const tina_message *message = &stage->message;
+    tina_caller caller = {.source = request->source, .correlation = request->correlation};
     /* Stale: the caller has given up, and was told. */
-    tina_ignore(tina__call_reply(frame->shard, frame->isolate, tina_message_caller(frame->message), message->tag,
-                                 message->payload, message->size));
+    tina_ignore(tina__call_reply(frame, caller, stage->tag, stage->payload, stage->size));
     frame->isolate->state = TINA__ISOLATE_RECEIVING;
     return true;
 }
@@ -154,7 +159,7 @@ static bool apply_io(tina_ctx *frame, tina_effect effect, tina__ending *ending)
     tina__operation *operation = &shard->p.operations[index];
     uint64_t fd = operation->request.token;
     tina_tag kind = operation->kind;
-    tina_status status = tina__operation_start(shard, frame->isolate, index);
+    tina_status status = tina__operation_start(frame, index);
     if (status != TINA_OK) {
         park_refused(frame, status, kind, fd);
         return true;

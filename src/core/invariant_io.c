@@ -215,7 +215,7 @@ static void see_all_operations(const tina__shard *shard, tina__census *seen)
         used++;
         see_operation(shard, &shard->p.operations[i], i, seen);
     }
-    expect(seen, used == shard->operations.used, "every operation in use is somebody's or under way");
+    expect(seen, used == tina__pool_taken(&shard->operations), "every operation in use is somebody's or under way");
     expect(seen, seen->owned_operations == seen->listed_operations, "every operation that has an isolate is in its list");
     expect(seen, seen->under_way == shard->operations_under_way, "every operation under way is counted");
 }

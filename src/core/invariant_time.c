@@ -244,19 +244,30 @@ static uint32_t see_list(const tina__shard *shard, const tina__timer_node *list,
     return length;
 }
 
+/* The slots that a word of the bitmap marks. Returns how many nodes are in them. */
+static uint32_t see_slots(const tina__shard *shard, uint32_t word, tina__census *seen)
+{
+    const tina__timer_wheel *wheel = shard->p.wheel;
+    const tina__timer_node *first = &wheel->slots[word * 64 / TINA__WHEEL_SLOTS][word * 64 % TINA__WHEEL_SLOTS];
+    uint64_t passed_ns = wheel->step * wheel->resolution_ns;
+    uint32_t count = 0;
+    for (uint64_t bits = wheel->occupied[word]; bits != 0 && seen->broken == NULL; bits &= bits - 1) {
+        const tina__timer_node *list = first + tina__lowest_bit(bits);
+        expect(seen, list->next != list, "a slot of the wheel that is marked holds somebody");
+        count += see_list(shard, list, passed_ns + 1, seen);
+    }
+    return count;
+}
+
 static void see_wheel(const tina__shard *shard, tina__census *seen)
 {
     const tina__timer_wheel *wheel = shard->p.wheel;
-    uint64_t passed_ns = wheel->step * wheel->resolution_ns;
     uint32_t count = see_list(shard, &wheel->expired, 0, seen);
-    for (uint32_t level = 0; level < TINA__WHEEL_LEVELS; level++) {
-        for (uint64_t bits = wheel->occupied[level]; bits != 0; bits &= bits - 1) {
-            const tina__timer_node *list = &wheel->slots[level][tina__lowest_bit(bits)];
-            expect(seen, list->next != list, "a slot of the wheel that is marked holds somebody");
-            count += see_list(shard, list, passed_ns + 1, seen);
-            if (seen->broken != NULL)
-                return;
-        }
+    for (uint32_t word = 0; word < TINA__WHEEL_LISTS / 64; word++) {
+        bool is_marked = (wheel->occupied_words >> word & 1) != 0;
+        expect(seen, is_marked == (wheel->occupied[word] != 0),
+               "a word of the wheel's bitmap that is marked marks somebody");
+        count += see_slots(shard, word, seen);
     }
     expect(seen, count == wheel->count, "the wheel holds what it counts");
     expect(seen, count == seen->armed, "who is armed is in the wheel");

@@ -134,6 +134,7 @@ tina_status tina__sendfile_make(tina_ctx *frame, const tina_op *op, tina__operat
     if (op->offset > INT64_MAX || op->size > INT64_MAX - op->offset)
         return TINA_INVALID;
     operation->size = op->size;
+    operation->progress = 0;
     operation->file = op->file.bits;
     operation->request.offset = op->offset;
     ask_for_next(operation);

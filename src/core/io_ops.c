@@ -12,21 +12,6 @@ static tina_status takes_nothing(tina_ctx *frame, const tina_op *op, tina__opera
     return TINA_OK;
 }
 
-static tina_status needs_nothing(tina__shard *shard, tina__operation *operation)
-{
-    (void)shard;
-    (void)operation;
-    return TINA_OK;
-}
-
-static bool is_over_at_once(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion)
-{
-    (void)shard;
-    (void)operation;
-    (void)completion;
-    return false;
-}
-
 static void brings_nothing(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion,
                            tina__isolate *owner, tina_io_result *result)
 {
@@ -87,7 +72,7 @@ static tina_status receive_make(tina_ctx *frame, const tina_op *op, tina__operat
     return TINA_OK;
 }
 
-static tina_status receive_start(tina__shard *shard, tina__operation *operation)
+static tina_status read_start(tina__shard *shard, tina__operation *operation)
 {
     (void)shard;
     return tina__io_reads_file(&operation->request) && operation->request.offset > INT64_MAX ? TINA_INVALID : TINA_OK;
@@ -114,114 +99,49 @@ static void receive_finish(tina__shard *shard, tina__operation *operation, const
 
 #define NO TINA__IO_NONE
 
-static const tina__op_row rows[] = {
-    /* stream, datagram, pipe, file */
-    {TINA_IO_ACCEPT,
-     TINA__READ,
-     {TINA__IO_ACCEPT, NO, NO, NO},
-     takes_nothing,
-     tina__opening_start,
-     is_over_at_once,
-     tina__opening_finish},
-    {TINA_IO_CONNECT,
-     TINA__WRITE,
-     {TINA__IO_CONNECT, TINA__IO_CONNECT, NO, NO},
-     connect_make,
-     needs_nothing,
-     is_over_at_once,
-     brings_nothing},
-    {TINA_IO_SEND,
-     TINA__WRITE,
-     {TINA__IO_SEND, TINA__IO_SEND_TO, TINA__IO_WRITE, NO},
-     tina__send_make,
-     tina__send_start,
-     tina__send_advance,
-     tina__send_finish},
-    {TINA_IO_RECV,
-     TINA__READ,
-     {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, NO},
-     receive_make,
-     receive_start,
-     is_over_at_once,
-     receive_finish},
-    {TINA_IO_SENDTO,
-     TINA__WRITE,
-     {NO, TINA__IO_SEND_TO, NO, NO},
-     tina__sendto_make,
-     tina__send_start,
-     tina__send_advance,
-     tina__send_finish},
-    {TINA_IO_RECVFROM,
-     TINA__READ,
-     {NO, TINA__IO_RECEIVE_FROM, NO, NO},
-     receive_make,
-     receive_start,
-     is_over_at_once,
-     receive_finish},
-    {TINA_IO_READ,
-     TINA__READ,
-     {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, TINA__IO_READ},
-     receive_make,
-     receive_start,
-     is_over_at_once,
-     receive_finish},
-    {TINA_IO_WRITE,
-     TINA__WRITE,
-     {TINA__IO_SEND, TINA__IO_SEND_TO, TINA__IO_WRITE, TINA__IO_WRITE},
-     tina__send_make,
-     tina__send_start,
-     tina__send_advance,
-     tina__send_finish},
-    {TINA_IO_SENDFILE,
-     TINA__WRITE,
-     {TINA__IO_SENDFILE, NO, NO, NO},
-     tina__sendfile_make,
-     needs_nothing,
-     tina__sendfile_advance,
-     tina__sendfile_finish},
-    {TINA_IO_STAT,
-     TINA__READ,
-     {NO, NO, NO, TINA__IO_STAT},
-     tina__stat_make,
-     needs_nothing,
-     is_over_at_once,
-     tina__path_finish},
-    {TINA_IO_SYNC, TINA__WRITE, {NO, NO, NO, TINA__IO_SYNC}, takes_nothing, needs_nothing, is_over_at_once, brings_nothing},
-    {TINA_IO_TRUNCATE,
-     TINA__WRITE,
-     {NO, NO, NO, TINA__IO_TRUNCATE},
-     tina__truncate_make,
-     needs_nothing,
-     is_over_at_once,
-     brings_nothing},
-    {TINA_IO_OPEN,
-     TINA__HALF_NONE,
-     {TINA__IO_OPEN},
-     tina__open_make,
-     tina__opening_start,
-     is_over_at_once,
-     tina__opening_finish},
-    {TINA_IO_RENAME,
-     TINA__HALF_NONE,
-     {TINA__IO_RENAME},
-     tina__rename_make,
-     needs_nothing,
-     is_over_at_once,
-     tina__path_finish},
-    {TINA_IO_UNLINK,
-     TINA__HALF_NONE,
-     {TINA__IO_UNLINK},
-     tina__unlink_make,
-     needs_nothing,
-     is_over_at_once,
-     tina__path_finish},
+/* By kind. What each kind of descriptor does for it: a stream, a datagram socket, a pipe, a file. */
+const tina__op_row tina__op_rows[TINA__OP_ROWS] = {
+    [TINA_IO_ACCEPT] =
+        {TINA__READ, {TINA__IO_ACCEPT, NO, NO, NO}, takes_nothing, tina__opening_start, NULL, tina__opening_finish},
+    [TINA_IO_CONNECT] =
+        {TINA__WRITE, {TINA__IO_CONNECT, TINA__IO_CONNECT, NO, NO}, connect_make, NULL, NULL, brings_nothing},
+    [TINA_IO_SEND] = {TINA__WRITE,
+                      {TINA__IO_SEND, TINA__IO_SEND_TO, TINA__IO_WRITE, NO},
+                      tina__send_make,
+                      tina__send_start,
+                      tina__send_advance,
+                      tina__send_finish},
+    [TINA_IO_RECV] =
+        {TINA__READ, {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, NO}, receive_make, NULL, NULL, receive_finish},
+    [TINA_IO_SENDTO] = {TINA__WRITE,
+                        {NO, TINA__IO_SEND_TO, NO, NO},
+                        tina__sendto_make,
+                        tina__send_start,
+                        tina__send_advance,
+                        tina__send_finish},
+    [TINA_IO_RECVFROM] = {TINA__READ, {NO, TINA__IO_RECEIVE_FROM, NO, NO}, receive_make, NULL, NULL, receive_finish},
+    [TINA_IO_READ] = {TINA__READ,
+                      {TINA__IO_RECEIVE, TINA__IO_RECEIVE_FROM, TINA__IO_READ, TINA__IO_READ},
+                      receive_make,
+                      read_start,
+                      NULL,
+                      receive_finish},
+    [TINA_IO_WRITE] = {TINA__WRITE,
+                       {TINA__IO_SEND, TINA__IO_SEND_TO, TINA__IO_WRITE, TINA__IO_WRITE},
+                       tina__send_make,
+                       tina__send_start,
+                       tina__send_advance,
+                       tina__send_finish},
+    [TINA_IO_SENDFILE] = {TINA__WRITE,
+                          {TINA__IO_SENDFILE, NO, NO, NO},
+                          tina__sendfile_make,
+                          NULL,
+                          tina__sendfile_advance,
+                          tina__sendfile_finish},
+    [TINA_IO_STAT] = {TINA__READ, {NO, NO, NO, TINA__IO_STAT}, tina__stat_make, NULL, NULL, tina__path_finish},
+    [TINA_IO_SYNC] = {TINA__WRITE, {NO, NO, NO, TINA__IO_SYNC}, takes_nothing, NULL, NULL, brings_nothing},
+    [TINA_IO_TRUNCATE] = {TINA__WRITE, {NO, NO, NO, TINA__IO_TRUNCATE}, tina__truncate_make, NULL, NULL, brings_nothing},
+    [TINA_IO_OPEN] = {TINA__HALF_NONE, {TINA__IO_OPEN}, tina__open_make, tina__opening_start, NULL, tina__opening_finish},
+    [TINA_IO_RENAME] = {TINA__HALF_NONE, {TINA__IO_RENAME}, tina__rename_make, NULL, NULL, tina__path_finish},
+    [TINA_IO_UNLINK] = {TINA__HALF_NONE, {TINA__IO_UNLINK}, tina__unlink_make, NULL, NULL, tina__path_finish},
 };
-
-const tina__op_row *tina__op_row_of(tina_tag kind)
-{
-    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].kind == kind)
-            return &rows[i];
-    }
-    return NULL;
-}

@@ -12,22 +12,30 @@
 #define TINA__IO_NONE   0xFF /* in a row: a descriptor of that class does not know the operation */
 
 typedef struct tina__op_row {
-    tina_tag kind;
     uint8_t half;             /* TINA__READ, TINA__WRITE, TINA__HALF_NONE */
     uint8_t backend_kinds[4]; /* tina__io_kind, or TINA__IO_NONE, by tina__fd_class; without a descriptor the first */
     /* Checks what the user gave and takes it over. Not TINA_OK: nothing is held. */
     tina_status (*make)(tina_ctx *frame, const tina_op *op, tina__operation *operation);
-    /* Takes what it needs while it is under way; the request's kind and class are known. Not TINA_OK: nothing more is held than before. */
+    /*
+     * Takes what it needs while it is under way; the request's kind and class are
+     * known. Not TINA_OK: nothing more is held than before. NULL: it needs nothing.
+     */
     tina_status (*start)(tina__shard *shard, tina__operation *operation);
-    /* The backend is done with a part of it. True: the rest has been set up in the request, submit it again. */
+    /* The backend is done with a part of it. True: the rest has been set up in the request, submit it again. NULL: there are no parts. */
     bool (*advance)(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion);
     /* It is over. owner: the isolate that gets result, or NULL: it ended, reclaim what the operation brought. */
     void (*finish)(tina__shard *shard, tina__operation *operation, const tina__io_completion *completion,
                    tina__isolate *owner, tina_io_result *result);
 } tina__op_row;
 
+#define TINA__OP_ROWS (TINA_IO_UNLINK + 1)
+extern const tina__op_row tina__op_rows[TINA__OP_ROWS]; /* by kind; make is NULL where there is no such operation */
+
 /* NULL: there is no such operation. */
-const tina__op_row *tina__op_row_of(tina_tag kind);
+static inline const tina__op_row *tina__op_row_of(tina_tag kind)
+{
+    return kind < TINA__OP_ROWS && tina__op_rows[kind].make != NULL ? &tina__op_rows[kind] : NULL;
+}
 
 /* ---- What the rows are made of ---- */
 

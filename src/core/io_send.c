@@ -30,22 +30,31 @@ static void copy_next(tina__shard *shard, tina__operation *operation, const tina
 
 /* ---- Making ------------------------------------------------------------------------------- */
 
-static tina_status gather(const tina_op *op, tina__operation *operation, tina_bytes *parts)
+/* Whole: one piece. */
+static tina_status take_whole(const tina_op *op, tina__operation *operation, tina_bytes *parts)
 {
-    const tina_bytes whole = {op->data, op->size};
-    const tina_bytes *given = op->parts != NULL ? op->parts : &whole;
-    uint32_t count = op->parts != NULL ? op->part_count : 1;
-    if (count == 0 || count > TINA_PARTS_MAX)
+    if ((op->data == NULL && op->size != 0) || op->size > INT64_MAX)
         return TINA_INVALID;
-    for (uint32_t i = 0; i < count; i++) {
-        if (given[i].data == NULL && given[i].size != 0)
+    parts[0] = (tina_bytes){op->data, op->size};
+    operation->size = op->size;
+    operation->part_count = 1;
+    return TINA_OK;
+}
+
+static tina_status take_parts(const tina_op *op, tina__operation *operation, tina_bytes *parts)
+{
+    if (op->part_count == 0 || op->part_count > TINA_PARTS_MAX)
+        return TINA_INVALID;
+    operation->size = 0;
+    for (uint32_t i = 0; i < op->part_count; i++) {
+        parts[i] = op->parts[i];
+        if (parts[i].data == NULL && parts[i].size != 0)
             return TINA_INVALID;
-        if (given[i].size > INT64_MAX - operation->size)
+        if (parts[i].size > INT64_MAX - operation->size)
             return TINA_INVALID;
-        operation->size += given[i].size;
-        parts[i] = given[i];
+        operation->size += parts[i].size;
     }
-    operation->part_count = (uint8_t)count;
+    operation->part_count = (uint16_t)op->part_count;
     return TINA_OK;
 }
 
@@ -79,9 +88,13 @@ tina_status tina__send_make(tina_ctx *frame, const tina_op *op, tina__operation 
 {
     tina__shard *shard = frame->shard;
     tina_bytes parts[TINA_PARTS_MAX];
-    tina_status status = gather(op, operation, parts);
+    tina_status status = op->parts == NULL ? take_whole(op, operation, parts) : take_parts(op, operation, parts);
     if (status != TINA_OK)
         return status;
+    operation->progress = 0;
+    operation->part = 0;
+    operation->part_offset = 0;
+    operation->is_unreadable = false;
     operation->request.offset = op->offset;
     operation->request.no_wait = tina__buffers_must_not_wait(shard);
     uint32_t buffer;

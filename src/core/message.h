@@ -30,42 +30,49 @@ static inline bool tina__tag_is_io(tina_tag tag) { return tag >= 0x10 && tag < 0
 
 #define TINA__TAG_VOID 0 /* in a channel: begun and not committed */
 
-typedef enum tina__timer_use { /* message.reserved of a timer slot */
-                               TINA__TIMER_FREE,
-                               TINA__TIMER_ONCE,
-                               TINA__TIMER_REPEAT,
-                               TINA__TIMER_CALL,   /* until its answer or its failure is mail */
-                               TINA__TIMER_ANSWER, /* is mail, or being handled */
-                               TINA__TIMER_ENDING, /* being handled for the last time */
-                               TINA__TIMER_GRACE,  /* until its owner, which was asked to end, is ended */
-                               TINA__TIMER_WATCH,  /* a watch, until its notice is mail */
-                               TINA__TIMER_DOWN,   /* its notice is mail */
+typedef enum tina__timer_use {
+    TINA__TIMER_FREE,
+    TINA__TIMER_ONCE,
+    TINA__TIMER_REPEAT,
+    TINA__TIMER_CALL,   /* until its answer or its failure is mail */
+    TINA__TIMER_ANSWER, /* is mail, or being handled */
+    TINA__TIMER_ENDING, /* a watch's notice, which is being handled */
+    TINA__TIMER_GRACE,  /* until its owner, which was asked to end, is ended */
+    TINA__TIMER_WATCH,  /* a watch, until its notice is mail */
+    TINA__TIMER_DOWN,   /* its notice is mail */
 } tina__timer_use;
 
-/* A timer, a call or a watch: a message whose payload holds the book-keeping until it becomes mail. */
+/*
+ * A timer, a call or a watch: a message that holds the book-keeping in its header
+ * and its payload until it is one. A timer that expires never becomes one: what its
+ * owner gets is a copy. What its start and its cancel touch is in the first line: a
+ * million timers are in no cache, so it is lines that they cost.
+ */
 typedef struct tina__timer_slot {
-    tina_handle source;
-    tina_handle destination;
-    uint32_t correlation;
+    uint32_t next, previous; /* the owner's timers. FREE: next is the slot that was freed some time later, or any other */
+    tina_handle destination; /* the owner */
+    uint32_t isolate;        /* the owner's index */
     uint32_t link;
     tina_tag tag;
     uint16_t flags;
     uint16_t size;
-    uint16_t use; /* tina__timer_use */
+    uint8_t use;    /* tina__timer_use */
+    bool is_queued; /* in the mailbox */
     tina__timer_node node;
     uint64_t period_ns;
     tina_handle target;                    /* a call's or a watch's */
-    uint32_t next, previous;               /* the owner's timers */
-    uint32_t isolate;                      /* the owner */
+    uint32_t overruns;                     /* of one that repeats: periods that its next message makes up for */
     uint32_t place;                        /* a remote call's or watch's, in the peer's table */
     uint32_t mail_previous;                /* in the mailbox: what stands before it, unless it is the first */
     uint32_t bucket_next, bucket_previous; /* a watch's */
     uint32_t life;                         /* DOWN: with which life of the target's shard it came; 0: with none */
     tina_tag notice;                       /* DOWN: what the slot becomes when that is handled; 0: nothing */
-    bool is_queued;                        /* in the mailbox */
-    uint8_t unused[13];
+    uint8_t unused[22];
 } tina__timer_slot;
 TINA_STATIC_ASSERT(sizeof(tina__timer_slot) == sizeof(tina_message), "a timer is a message");
+TINA_STATIC_ASSERT(offsetof(tina__timer_slot, destination) == offsetof(tina_message, destination),
+                   "the headers are the same");
+TINA_STATIC_ASSERT(offsetof(tina__timer_slot, link) == offsetof(tina_message, link), "the headers are the same");
 TINA_STATIC_ASSERT(offsetof(tina__timer_slot, use) == offsetof(tina_message, reserved), "the headers are the same");
 TINA_STATIC_ASSERT(offsetof(tina__timer_slot, node) == offsetof(tina_message, payload), "the payload holds the rest");
 

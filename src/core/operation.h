@@ -29,17 +29,15 @@ typedef enum tina__operation_state {
     TINA__OPERATION_DONE,      /* its message waits for its isolate, or is being handled */
 } tina__operation_state;
 
+/* Five lines, and a receive without a deadline reads four: of a thousand that are parked each line is a miss. */
 typedef struct tina__operation {
     union {
-        tina_message message;        /* DONE */
-        uint8_t backend_memory[128]; /* before */
-        tina_address address;        /* connect, sendto: to where, until the backend has read it */
+        _Alignas(TINA__CACHE_LINE) tina_message message; /* DONE */
+        uint8_t backend_memory[128];                     /* before */
+        tina_address address;                            /* connect, sendto: to where, until the backend has read it */
     };
     tina__io_request request;
-    tina__timer_node deadline;
     uint64_t user;
-    uint64_t size;     /* bytes to send in all; 0: a sendfile to the file's end */
-    uint64_t progress; /* bytes done */
     uint32_t generation;
     uint32_t link;           /* the pool's, the staged list's; next of the starved */
     uint32_t isolate;        /* NONE: it ended, the operation is the runtime's */
@@ -51,15 +49,23 @@ typedef struct tina__operation {
     uint32_t holder;         /* who waits until it is over, see core/supervise.h; or NONE */
     uint16_t stop;           /* tina_status that a cancelled completion gets; 0: not cancelled */
     tina_tag kind;
-    uint8_t state;      /* tina__operation_state */
-    uint8_t part_count; /* of those that the buffer's annex keeps; 0: everything is in the buffer */
-    uint8_t part;
-    bool is_unreadable; /* send: the rest's memory is gone */
+    uint8_t state;     /* tina__operation_state */
+    bool has_deadline; /* the timer node is in use */
+    uint8_t unused[2];
+
+    tina__timer_node deadline; /* until it starts, deadline_ns is how long it may take */
+    /* Of sends, writes and sendfiles alone. */
+    uint64_t size;     /* bytes to send in all; 0: a sendfile to the file's end */
+    uint64_t progress; /* bytes done */
+    uint16_t part;
+    uint16_t part_count; /* of those that the buffer's annex keeps; 0: everything is in the buffer */
+    bool is_unreadable;  /* the rest's memory is gone */
     union {
         uint64_t part_offset;
         uint64_t file; /* sendfile: the file's handle until it starts, then its index */
     };
 } tina__operation;
+TINA_STATIC_ASSERT(offsetof(tina__operation, deadline) == 4 * TINA__CACHE_LINE, "what a receive needs is four lines");
 
 enum { TINA__READ, TINA__WRITE }; /* the halves of a descriptor, as indexes */
 
@@ -73,15 +79,22 @@ typedef enum tina__descriptor_state {
 } tina__descriptor_state;
 
 typedef struct tina__descriptor {
+    /* What every operation on it looks at, first. */
     uint32_t generation;
     int32_t os_fd;
-    int32_t os_fd_check; /* ~os_fd, where it is open: a wipe, whose memory may be damaged, closes nothing else */
+    uint8_t state;    /* tina__descriptor_state */
+    uint8_t fd_class; /* tina__fd_class */
+    uint8_t told;     /* halves whose closer has its completion */
+    uint8_t unused;
     /* By half. One whose owner has gone is over when nothing is under way in it. */
     uint32_t owner[2];             /* isolate, or NONE */
-    uint32_t next[2], previous[2]; /* the owner's halves: 2 x index + half */
     uint32_t operation[2];         /* under way, or NONE */
-    tina_handle closer[2];         /* who waits for the close of what it had, or none */
+    uint32_t next[2], previous[2]; /* the owner's halves: 2 x index + half */
+    uint32_t link;                 /* the pool's */
+    int32_t os_fd_check;           /* ~os_fd, where it is open: a wipe, whose memory may be damaged, closes nothing else */
+    uint32_t holder[2];            /* by the first half that was let go: who waits until it is over, or NONE */
     uint32_t done_next[2];
+    tina_handle closer[2]; /* who waits for the close of what it had, or none */
     union {
         uint64_t user[2]; /* of a started close */
         struct {          /* GIVEN, RETURNED */
@@ -91,12 +104,6 @@ typedef struct tina__descriptor {
             uint8_t to_shard;
         };
     };
-    uint32_t link;      /* the pool's */
-    uint32_t holder[2]; /* by the first half that was let go: who waits until it is over, or NONE */
-    uint8_t state;      /* tina__descriptor_state */
-    uint8_t told;       /* halves whose closer has its completion */
-    uint8_t fd_class;   /* tina__fd_class */
-    uint8_t unused[5];
 } tina__descriptor;
 
 #endif

@@ -16,11 +16,21 @@
 /* Makes an operation from what the user gave; it is staged, and in no list. The descriptor is looked at when it starts. */
 tina_status tina__operation_make(tina_ctx *frame, const tina_op *op, uint32_t *index);
 
-/* Starts a staged one for the isolate. Not TINA_OK: it is given back. */
-tina_status tina__operation_start(tina__shard *shard, tina__isolate *isolate, uint32_t index);
+/* Starts a staged one for the frame's isolate. Not TINA_OK: it is given back. */
+tina_status tina__operation_start(tina_ctx *frame, uint32_t index);
 
-/* Takes the staged operation of that token off the frame's list; NONE: it is not there. */
-uint32_t tina__operation_unstage(tina_ctx *frame, uint64_t token);
+/* Takes the staged operation of that token off the frame's list; NONE: it is not there. Nearly always it is the only one. */
+uint32_t tina__operation_unstage_any(tina_ctx *frame, uint64_t token);
+static inline uint32_t tina__operation_unstage(tina_ctx *frame, uint64_t token)
+{
+    const tina__shard *shard = frame->shard;
+    uint32_t first = frame->staged;
+    if (first >= shard->p.operation_count ||
+        tina__word_make(shard->id, first, shard->p.operations[first].generation) != token)
+        return tina__operation_unstage_any(frame, token);
+    frame->staged = shard->p.operations[first].link;
+    return first;
+}
 void tina__operations_unstage_all(tina_ctx *frame);
 
 /* Ends it as soon as may be, with that status unless it is over already. */
@@ -87,8 +97,12 @@ tina_status tina__descriptor_close(tina__shard *shard, tina__isolate *isolate, u
 const tina_message *tina__descriptor_closed_message(tina__shard *shard, uint32_t node, tina_handle self);
 void tina__descriptor_handled(tina__shard *shard, uint32_t node);
 
-/* An operation on it is over, or an owner let go: closes it if nobody is left. */
+/* An operation on it is over, or an owner let go: closes it if nobody is left. Nothing to be done while both halves have owners. */
 void tina__descriptor_settle(tina__shard *shard, uint32_t index);
+static inline bool tina__descriptor_has_owners(const tina__descriptor *descriptor)
+{
+    return descriptor->owner[TINA__READ] != TINA__NONE && descriptor->owner[TINA__WRITE] != TINA__NONE;
+}
 
 /* The isolate has ended: closes what it owned. */
 void tina__descriptors_end(tina__shard *shard, tina__isolate *isolate);

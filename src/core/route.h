@@ -42,34 +42,34 @@ tina_status tina__route_send(tina__shard *shard, tina_handle source, tina_handle
  * leaves it there: its index, or NONE: there is none, or the trace wants to know more.
  */
 static inline uint32_t tina__route_write(tina__shard *shard, tina_handle source, tina_handle to, tina_tag tag,
-                                         const void *payload, size_t size)
+                                         const void *payload, size_t size, uint16_t flags, uint32_t correlation)
 {
     if (tina__unlikely(shard->p.trace->is_detailed))
         return TINA__NONE;
     uint32_t index = tina__pool_at_hand(&shard->messages, &shard->p.mail[0].link, sizeof(tina_message));
     if (tina__likely(index != TINA__NONE))
-        tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, TINA__MESSAGE_COUNTED, 0);
+        tina__route_fill(&shard->p.mail[index], source, to, tag, payload, size, flags, correlation);
     return index;
 }
 
-/* Delivers it, in the plainest case: to an isolate by its own handle, with room. False: it is another one; nothing has happened. */
-static inline bool tina__route_deliver(tina__shard *shard, tina_handle to, uint32_t index)
+/* Delivers it, in the plainest case: to an isolate by its own handle, with room. NULL: it is another one; nothing has happened. */
+static inline tina__isolate *tina__route_deliver(tina__shard *shard, tina_handle to, uint32_t index)
 {
     uint32_t type_id = tina_handle_type(to);
     if (tina__unlikely(type_id >= shard->p.type_count))
-        return false;
+        return NULL;
     tina__type *type = &shard->p.types[type_id];
     uint32_t slot = tina__handle_slot(to);
     if (tina__unlikely(slot >= type->pool.limit))
-        return false;
+        return NULL;
     tina__isolate *receiver = &type->isolates[slot];
     if (tina__unlikely(!tina__isolate_is(receiver, to) || !tina__mailbox_has_room(type, receiver)))
-        return false;
+        return NULL;
     tina__pool_take_at_hand(&shard->messages);
     receiver->inbox_count++;
     tina__mailbox_link_to(shard, type, receiver, slot, index);
     tina__count(shard, sent_local);
-    return true;
+    return receiver;
 }
 
 /* The plainest case of another shard: it is up, its channel has room as far as is known here, and it need not be told at once. */

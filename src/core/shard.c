@@ -18,7 +18,7 @@
 
 #define AUDIT_EVERY      64 /* ticks, in builds that audit */
 #define ESTRANGED_MAX_NS 100000000u
-#define REUSE_DISTANCE   1024 /* freed slots that wait before one is used again, of everything that has generations */
+#define REUSE_DISTANCE   1024 /* freed slots that wait before one is used again, of what users have handles of */
 
 /* ---- Making ------------------------------------------------------------------------------ */
 
@@ -45,8 +45,9 @@ static void init_pools(tina__shard *shard)
                     p->timer_count, REUSE_DISTANCE);
     tina__pool_init(&shard->watches, p->mail + p->message_count + p->timer_count, sizeof(tina__timer_slot),
                     offsetof(tina__timer_slot, link), p->watch_count, REUSE_DISTANCE);
+    /* Nobody keeps an operation's token beyond its end: the one that is still in the cache is used again. */
     tina__pool_init(&shard->operations, p->operations, sizeof(tina__operation), offsetof(tina__operation, link),
-                    p->operation_count, REUSE_DISTANCE);
+                    p->operation_count, 0);
     tina__pool_init(&shard->descriptors, p->descriptors, sizeof(tina__descriptor), offsetof(tina__descriptor, link),
                     p->descriptor_count, REUSE_DISTANCE);
     tina__pool_init(&shard->buffers, p->buffer_links, sizeof(uint32_t), 0, p->buffer_count, 0);

@@ -29,6 +29,7 @@
 #define TINA__INIT_DEPTH_MAX  8    /* inits in one another */
 #define TINA__STAGE_MAX       64   /* messages carried by effects that are made and not yet returned, over all depths */
 #define TINA__EXPIRE_MAX      4096 /* timers that become mail in one tick */
+#define TINA__TIMERS_AHEAD    16   /* a free slot knows of one that was freed so many after it */
 #define TINA__PUBLISH_EVERY   64   /* messages to one shard before they are published without waiting for the tick's end */
 #define TINA__STALL_TICKS_MAX 2    /* how long a full receiver that is about to run holds back its channel */
 #define TINA__COLLECT_MAX     64   /* completions taken from the backend at once */
@@ -147,10 +148,15 @@ typedef struct tina__transfer_record {
 
 /* A message that an effect carries until it is returned. */
 typedef struct tina__stage {
-    tina_message message;
-    uint64_t timeout_ns;
     uint64_t sequence;
+    tina_handle to; /* a call's */
+    uint64_t timeout_ns;
+    tina_tag tag;
+    uint16_t size;
+    uint8_t unused[4];
+    uint8_t payload[TINA_PAYLOAD_MAX];
 } tina__stage;
+TINA_STATIC_ASSERT(sizeof(tina__stage) == 128, "stages lie a power of two apart");
 
 typedef enum tina__mail_kind {                       /* where the message that is being handled lies */
                                TINA__MAIL_MESSAGE,   /* a slot of the pool. Also between handlers: it is not worth a store */
@@ -277,8 +283,10 @@ typedef struct tina__shard {
 
     /* Mail. */
     tina__pool messages;
-    tina__pool timers;  /* slots behind the messages */
-    tina__pool watches; /* slots behind the timers */
+    tina__pool timers;                         /* slots behind the messages */
+    tina__pool watches;                        /* slots behind the timers */
+    uint32_t freed_timers[TINA__TIMERS_AHEAD]; /* the latest */
+    uint32_t freed_timer_count;
     tina__stage stages[TINA__STAGE_MAX];
     uint64_t stage_sequence;
     uint32_t begun_count;                   /* open tina_send_begins, over all frames */

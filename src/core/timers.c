@@ -7,59 +7,26 @@
 #include "core/supervise.h"
 #include "core/watch.h"
 
-void tina__timer_open(tina__shard *shard, tina__isolate *owner, uint32_t index, tina__timer_use use)
-{
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    slot->use = (uint16_t)use;
-    slot->flags = 0;
-    slot->size = 0;
-    slot->correlation = 0;
-    slot->source.bits = 0;
-    slot->destination = tina__isolate_handle(shard, owner);
-    slot->node = (tina__timer_node){.owner = index, .kind = TINA__NODE_TIMER};
-    slot->is_queued = false;
-    slot->isolate = tina__isolate_index(shard, owner);
-    slot->previous = TINA__NONE;
-    slot->next = owner->timers;
-    if (owner->timers != TINA__NONE)
-        tina__timer_at(shard, owner->timers)->previous = index;
-    owner->timers = index;
-}
-
 uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_use use)
 {
-    uint32_t index = tina__pool_take(&shard->timers);
-    if (index == TINA__NONE)
-        return TINA__NONE;
-    uint32_t *generation = &shard->p.timer_generations[index];
-    *generation = tina__word_generation_next(*generation);
-    tina__timer_open(shard, owner, index, use);
-    return index;
+    return tina__timer_take_for(shard, owner, tina__isolate_handle(shard, owner), use, 0);
 }
 
 void tina__timer_unlink(tina__shard *shard, uint32_t index)
 {
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    tina__isolate *owner = &shard->p.isolates[slot->isolate];
-    if (slot->previous == TINA__NONE) {
-        tina__assert(owner->timers == index);
-        owner->timers = slot->next;
-    } else {
-        tina__timer_at(shard, slot->previous)->next = slot->next;
-    }
-    if (slot->next != TINA__NONE)
-        tina__timer_at(shard, slot->next)->previous = slot->previous;
+    tina__timer_unlink_from(shard, &shard->p.isolates[tina__timer_at(shard, index)->isolate], index);
 }
 
 void tina__timer_free(tina__shard *shard, uint32_t index)
 {
+    if (!tina__timer_is_watch(shard, index)) {
+        tina__timer_give(shard, index);
+        return;
+    }
     tina__timer_slot *slot = tina__timer_at(shard, index);
     tina__assert(slot->use != TINA__TIMER_FREE);
     slot->use = TINA__TIMER_FREE;
-    if (tina__timer_is_watch(shard, index))
-        tina__pool_give_hot(&shard->watches, index - shard->p.timer_count);
-    else
-        tina__pool_give(&shard->timers, index);
+    tina__pool_give_hot(&shard->watches, index - shard->p.timer_count);
 }
 
 void tina__timer_discard(tina__shard *shard, uint32_t index)
@@ -71,78 +38,96 @@ void tina__timer_discard(tina__shard *shard, uint32_t index)
         slot->is_queued = false; /* still in the owner's list, whose end frees it */
 }
 
-tina_status tina__timer_start(tina__shard *shard, tina__isolate *owner, uint64_t delay_ns, uint64_t period_ns, tina_tag tag,
-                              tina_timer *timer)
+tina_status tina__timer_start(tina_ctx *frame, uint64_t delay_ns, uint64_t period_ns, tina_tag tag, tina_timer *timer)
 {
-    uint32_t index = tina__timer_take(shard, owner, period_ns == 0 ? TINA__TIMER_ONCE : TINA__TIMER_REPEAT);
+    tina__shard *shard = frame->shard;
+    tina__timer_use use = period_ns == 0 ? TINA__TIMER_ONCE : TINA__TIMER_REPEAT;
+    uint32_t index = tina__timer_take_for(shard, frame->isolate, frame->self, use, tag);
     if (index == TINA__NONE)
         return TINA_POOL_EXHAUSTED;
     tina__timer_slot *slot = tina__timer_at(shard, index);
-    slot->tag = tag;
-    slot->period_ns = period_ns;
-    tina__timer_wheel_start(shard->p.wheel, &slot->node, tina__add_saturating(shard->now_ns, delay_ns));
+    if (use == TINA__TIMER_REPEAT) {
+        slot->period_ns = period_ns;
+        slot->overruns = 0;
+    }
     if (timer != NULL)
         timer->bits = tina__word_make(shard->id, index, shard->p.timer_generations[index]);
+    tina__timer_wheel_start(shard->p.wheel, &slot->node, tina__add_saturating(shard->now_ns, delay_ns));
     return TINA_OK;
 }
 
-/* The slot that the handle means, if it is a timer of this isolate's that may still be delivered. */
-static tina__timer_slot *find_timer(tina__shard *shard, const tina__isolate *owner, tina_timer timer)
+/* Does the handle mean a timer of this isolate's that may still be delivered? */
+static inline bool is_timer_of(const tina__shard *shard, const tina__timer_slot *slot, tina_handle owner, tina_timer timer)
 {
-    uint32_t index = tina__word_index(timer.bits);
-    if (tina__word_shard(timer.bits) != shard->id || index >= shard->p.timer_count)
-        return NULL;
-    if (shard->p.timer_generations[index] != tina__word_generation(timer.bits))
-        return NULL;
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    if (slot->use != TINA__TIMER_ONCE && slot->use != TINA__TIMER_REPEAT)
-        return NULL;
-    return slot->isolate == tina__isolate_index(shard, owner) ? slot : NULL;
+    return (slot->use == TINA__TIMER_ONCE || slot->use == TINA__TIMER_REPEAT) &&
+           tina_handle_equal(slot->destination, owner) &&
+           shard->p.timer_generations[tina__word_index(timer.bits)] == tina__word_generation(timer.bits);
 }
 
-bool tina__timer_cancel(tina__shard *shard, tina__isolate *owner, tina_timer timer)
+bool tina__timer_cancel(tina_ctx *frame, tina_timer timer)
 {
-    tina__timer_slot *slot = find_timer(shard, owner, timer);
-    if (slot == NULL)
+    tina__shard *shard = frame->shard;
+    uint32_t index = tina__word_index(timer.bits);
+    if (tina__word_shard(timer.bits) != shard->id || index >= shard->p.timer_count)
         return false;
-    uint32_t index = slot->node.owner;
-    const tina_ctx *frame = &shard->frames[0];
-    bool is_being_handled =
-        frame->isolate == owner && frame->mail_kind == TINA__MAIL_TIMER && frame->mail == index + shard->p.message_count;
+    tina__timer_slot *slot = tina__timer_at(shard, index);
+    if (!is_timer_of(shard, slot, frame->self, timer))
+        return false;
     tina__timer_wheel_cancel(shard->p.wheel, &slot->node);
-    tina__timer_unlink(shard, index);
-    if (slot->is_queued)
-        tina__mailbox_unlink_timer(shard, owner, index);
-    if (is_being_handled)
-        slot->use = TINA__TIMER_ENDING; /* its message is still being read */
-    else
-        tina__timer_free(shard, index);
+    tina__timer_unlink_from(shard, frame->isolate, index);
+    if (tina__unlikely(slot->is_queued))
+        tina__mailbox_unlink_timer(shard, frame->isolate, index);
+    tina__timer_give(shard, index);
     return true;
 }
 
-void tina__timer_delivered(tina__shard *shard, uint32_t index)
+/*
+ * What the owner is told is a copy, so that the slot is free, or its timer goes on,
+ * before the handler runs. Its header alone has a meaning.
+ */
+static const tina_message *expired_message(tina_ctx *frame, tina__timer_slot *slot, uint32_t index)
 {
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    if (slot->use == TINA__TIMER_ANSWER)
-        return;
+    tina__shard *shard = frame->shard;
+    tina_message *notice = &shard->notice;
+    notice->source.bits = 0;
+    notice->destination = slot->destination;
+    notice->correlation = 0;
+    tina__pack_u16x4(&notice->tag, slot->tag, 0, 0, 0); /* flags, size, reserved */
     slot->is_queued = false;
-    if (slot->use == TINA__TIMER_ONCE) {
-        tina__timer_unlink(shard, index);
-        slot->use = TINA__TIMER_ENDING;
-    } else if (slot->use == TINA__TIMER_DOWN) {
-        tina__watch_delivered(shard, index);
+    frame->mail_kind = TINA__MAIL_NONE;
+    /* The mail behind it may well be another timer, of long ago. */
+    if (frame->isolate->inbox_head != TINA__NONE)
+        __builtin_prefetch(&shard->p.mail[frame->isolate->inbox_head]);
+    if (slot->use == TINA__TIMER_REPEAT) {
+        notice->correlation = slot->overruns;
+        slot->overruns = 0;
+        return notice;
     }
+    tina__timer_unlink_from(shard, frame->isolate, index);
+    tina__timer_give(shard, index);
+    return notice;
+}
+
+const tina_message *tina__timer_message(tina_ctx *frame, uint32_t index)
+{
+    tina__timer_slot *slot = tina__timer_at(frame->shard, index);
+    if (slot->use == TINA__TIMER_ONCE || slot->use == TINA__TIMER_REPEAT)
+        return expired_message(frame, slot, index);
+    frame->mail = frame->shard->p.message_count + index;
+    frame->mail_kind = TINA__MAIL_TIMER;
+    if (slot->use == TINA__TIMER_DOWN) {
+        slot->is_queued = false;
+        tina__watch_delivered(frame->shard, index);
+    }
+    return (const tina_message *)(const void *)slot;
 }
 
 void tina__timer_handled(tina__shard *shard, uint32_t index)
 {
-    tina__timer_slot *slot = tina__timer_at(shard, index);
-    if (slot->use == TINA__TIMER_REPEAT)
-        slot->correlation = 0;
-    else if (tina__timer_is_watch(shard, index))
+    if (tina__timer_is_watch(shard, index))
         tina__watch_handled(shard, index);
     else
-        tina__timer_free(shard, index);
+        tina__timer_give(shard, index);
 }
 
 void tina__timers_end(tina__shard *shard, tina__isolate *owner)
@@ -179,7 +164,7 @@ static void repeat_expired(tina__shard *shard, tina__timer_slot *slot, uint32_t 
     if (slot->is_queued)
         missed++;
     if (missed != 0) {
-        slot->correlation += (uint32_t)tina__min_u64(missed, UINT32_MAX - slot->correlation);
+        slot->overruns += (uint32_t)tina__min_u64(missed, UINT32_MAX - slot->overruns);
         tina__count_by(shard, timer_overruns, missed);
     }
     if (slot->is_queued)

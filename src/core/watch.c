@@ -60,7 +60,7 @@ static uint32_t slot_take(tina__shard *shard, tina__isolate *watcher, tina_handl
     if (taken == TINA__NONE)
         return TINA__NONE;
     uint32_t index = shard->p.timer_count + taken;
-    tina__timer_open(shard, watcher, index, TINA__TIMER_WATCH);
+    tina__timer_open(shard, watcher, tina__isolate_handle(shard, watcher), index, TINA__TIMER_WATCH, 0);
     tina__timer_slot *slot = tina__timer_at(shard, index);
     slot->target = target;
     slot->life = 0;
@@ -157,22 +157,33 @@ void tina__watch_lost(tina__shard *shard, uint32_t index, uint32_t life, tina_ta
     tina__watch_ended(shard, index, TINA_END_SHARD, 0);
 }
 
+/* In no list any more: from here on it is a message in all of its header. */
+static void become_message(tina__timer_slot *slot, tina__timer_use use)
+{
+    tina_message *message = (tina_message *)(void *)slot;
+    message->source.bits = 0;
+    message->correlation = 0;
+    slot->use = (uint8_t)use;
+}
+
 /* The slot is mail once more, at the end: all that were lost together are before it. */
 static void become_notice(tina__shard *shard, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(shard, index);
-    slot->use = TINA__TIMER_ANSWER;
+    tina__isolate *watcher = tina__isolate_find(shard, slot->destination);
+    tina__assert(watcher != NULL);
+    become_message(slot, TINA__TIMER_ANSWER);
     slot->tag = slot->notice;
     slot->size = 1;
     ((tina_message *)(void *)slot)->payload[0] = tina_handle_shard(slot->target);
-    tina__mailbox_link(shard, &shard->p.isolates[slot->isolate], shard->p.message_count + index);
+    tina__mailbox_link(shard, watcher, shard->p.message_count + index);
 }
 
 void tina__watch_delivered(tina__shard *shard, uint32_t index)
 {
     bucket_remove(shard, index);
     tina__timer_unlink(shard, index);
-    tina__timer_at(shard, index)->use = TINA__TIMER_ENDING;
+    become_message(tina__timer_at(shard, index), TINA__TIMER_ENDING);
 }
 
 void tina__watch_handled(tina__shard *shard, uint32_t index)

@@ -9,8 +9,9 @@
  * Requests. The reactor fills a tina__io_request and submits it. From then until
  * its completion has been collected the request, and the memory that it names,
  * belong to the backend and do not move. Each request gets exactly one
- * completion, with the same token. Requests on one descriptor may be: at most
- * one that reads and at most one that writes, at once.
+ * completion, with the same token, which is a word of base/handle.h, of the same
+ * shard as all others. Requests on one descriptor may be: at most one that reads and
+ * at most one that writes, at once.
  *
  * That read (tina__io_reads), of sockets:
  *

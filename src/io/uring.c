@@ -184,6 +184,7 @@ static void submit(tina__backend *backend, tina__io_request *requests)
         tina__assert(place->request == NULL);
         place->request = request;
         request->backend_state = 0;
+        backend->token_shard = request->token & ~TINA__URING_TOKEN_MASK;
         tina__uring_queue(backend, request);
     }
 }
@@ -197,6 +198,8 @@ static void cancel(tina__backend *backend, tina__io_request *request)
     tina__uring_set(request, TINA__URING_CANCELLED, true);
     if (tina__uring_is_in(request, TINA__URING_WAITING))
         backend->has_cancelled_waiter = true;
+    else if (!tina__uring_is_in(request, TINA__URING_UNDER_WAY))
+        backend->has_cancelled_queued = true;
     if (!tina__uring_is_in(request, TINA__URING_UNDER_WAY))
         return;
     tina__assert(backend->cancel_count < backend->op_count);

@@ -162,6 +162,36 @@ static tina__uring_submission *find_place(tina__backend *backend, uint64_t word)
     return place;
 }
 
+/*
+ * Nearly all entries: bytes came to a stream, or went. Then nothing has to be known of
+ * the request, and it is not looked at: of a thousand that are parked each is out of
+ * the cache. False: it is another entry.
+ */
+static bool take_plain(tina__backend *backend, const struct io_uring_cqe *result, tina__io_completion *completion)
+{
+    uint64_t word = result->user_data;
+    uint64_t kind = word >> TINA__URING_KIND_SHIFT;
+    bool is_receive = kind == TINA__IO_RECEIVE && (result->flags & IORING_CQE_F_BUFFER) != 0;
+    if (result->res <= 0 || !(is_receive || kind == TINA__IO_SEND))
+        return false;
+    uint32_t index = tina__word_index(word);
+    tina__assert(index < backend->op_count);
+    tina__uring_submission *place = &backend->submissions[index];
+    tina__assert(place->word == word);
+    tina__assert(place->request != NULL);
+    place->word = 0;
+    place->request = NULL;
+    backend->taker_count -= is_receive;
+    *completion = (tina__io_completion){
+        .token = backend->token_shard | tina__uring_word_token(word),
+        .size = (uint32_t)result->res,
+        .buffer = is_receive ? tina__uring_take_buffer(backend, result) : TINA__BUFFER_NONE,
+        .os_fd = -1,
+        .status = TINA_OK,
+    };
+    return true;
+}
+
 /* False: nobody is to be told. */
 static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina__io_completion *completion)
 {
@@ -175,7 +205,7 @@ static bool take(tina__backend *backend, const struct io_uring_cqe *result, tina
     tina__io_request *request = place->request;
     place->word = 0;
     if (!tina__uring_is_poll(word))
-        tina__uring_count_holder(backend, request, false);
+        tina__uring_count_out(backend, request);
     uint32_t buffer = tina__uring_take_buffer(backend, result);
     bool is_over = tina__uring_is_poll(word) ? take_poll(request, result->res, completion)
                                              : take_result(backend, request, result->res, buffer, completion);
@@ -200,7 +230,7 @@ uint32_t tina__uring_collect(tina__backend *backend, tina__io_completion *comple
     {
         if (count == max || seen == ENTRIES_MAX)
             break;
-        count += take(backend, result, &completions[count]) ? 1 : 0;
+        count += take_plain(backend, result, &completions[count]) || take(backend, result, &completions[count]) ? 1 : 0;
         seen++;
     }
     io_uring_cq_advance(&backend->ring, seen);

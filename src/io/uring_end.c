@@ -125,11 +125,14 @@ static bool end_all(tina__backend *backend)
 void tina__uring_forget_all(tina__backend *backend)
 {
     backend->queue.first = NULL;
+    backend->reads.first = NULL;
+    backend->later.first = NULL;
     backend->done.first = NULL;
     backend->wants_pipe.first = NULL;
     backend->wants_share.first = NULL;
     backend->wants_buffer.first = NULL;
     backend->has_cancelled_waiter = false;
+    backend->has_cancelled_queued = false;
     backend->has_starved_waiter = false;
     backend->cancel_count = 0;
     memset(backend->families, 0, backend->fd_count);

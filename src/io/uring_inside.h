@@ -119,13 +119,17 @@ struct tina__backend {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
     uint32_t tier;
-    tina__request_list queue;            /* not handed over yet */
+    tina__request_list queue; /* not handed over yet */
+    tina__request_list reads;
+    tina__request_list later;            /* receives of it that wait until completed ones have been collected */
     tina__request_list done;             /* over without the kernel */
     tina__request_list wants_pipe;       /* sendfiles; as many are queued again as there are free pipes */
     tina__request_list wants_share;      /* sendfiles; likewise, of the buffers that they may hold */
     tina__request_list wants_buffer;     /* what fills one; likewise */
     bool has_cancelled_waiter;           /* in one of those three */
+    bool has_cancelled_queued;           /* maybe in later */
     bool has_starved_waiter;             /* in wants_buffer: to be told TINA_BUSY if none is lent any more */
+    uint64_t token_shard;                /* what a word does not have of a token */
     tina__uring_submission *submissions; /* by their token's index */
     uint64_t *cancels; /* words of requests under way whose end was asked for: each at most once, so op_count are enough */
     uint32_t cancel_count;
@@ -136,13 +140,14 @@ struct tina__backend {
     uint32_t buffer_count;
     uint32_t buffer_size;
     uint32_t lent_count;     /* what a completion took counts as lent until it was collected */
-    uint32_t holding_count;  /* entries under way that may hold a lent buffer though they have no data yet */
+    uint32_t taker_count;    /* entries under way that take a lent buffer, now or when there is data */
+    uint32_t holding_count;  /* of these, those that may hold one though they have no data yet */
     uint32_t sendfile_count; /* of those, sendfiles */
     int buffer_mask;
     uint32_t *buffer_of;   /* which buffer lies in each place; the kernel names places */
     uint16_t *free_places; /* a stack */
     uint32_t free_place_count;
-    uint32_t *spare; /* a stack: lent buffers for which the ring has no place */
+    uint32_t *spare; /* a stack: lent buffers that nobody needs in the ring */
     uint32_t spare_count;
     uint8_t *families; /* by slot: the host's, of those that datagrams were received on; 0: not known */
     tina__uring_pipe pipes[TINA__URING_PIPES];
@@ -195,7 +200,7 @@ static inline void tina__uring_count_pause(tina__io_request *request)
 static inline void tina__uring_queue(tina__backend *backend, tina__io_request *request)
 {
     tina__uring_put_in(request, TINA__URING_QUEUED);
-    tina__requests_push(&backend->queue, request);
+    tina__requests_push(tina__io_reads(request->kind) ? &backend->reads : &backend->queue, request);
 }
 
 static inline void tina__uring_wait(tina__request_list *waiters, tina__io_request *request)
@@ -210,11 +215,12 @@ static inline uint32_t tina__uring_room(const tina__backend *backend, const tina
     return request->size == 0 ? backend->buffer_size : tina__min_u32(request->size, backend->buffer_size);
 }
 
-/* Lent ones that no entry under way may hold: a disk lets go of those when it likes. */
+/* Lent ones that are in the ring or may be, and that no entry under way may hold: a disk lets go of those when it likes. */
 static inline uint32_t tina__uring_free_buffers(const tina__backend *backend)
 {
     uint32_t in_ring = backend->lent_count - backend->spare_count;
-    return in_ring - tina__min_u32(in_ring, backend->holding_count);
+    uint32_t may_be = tina__min_u32(backend->lent_count, in_ring + backend->free_place_count);
+    return may_be - tina__min_u32(may_be, backend->holding_count);
 }
 
 static inline void tina__uring_select_buffer(struct io_uring_sqe *entry)
@@ -231,6 +237,8 @@ void tina__uring_carve_places(tina__backend *backend, const tina__backend_config
 void tina__uring_forget_buffers(tina__backend *backend);  /* none is lent */
 int tina__uring_register_buffers(tina__backend *backend); /* 0, or -errno */
 void tina__uring_lend(tina__backend *backend, uint32_t buffer);
+/* One more entry goes over that takes a buffer. */
+void tina__uring_add_taker(tina__backend *backend);
 /* The buffer that an entry brought, or NONE. It is lent no more. */
 uint32_t tina__uring_take_buffer(tina__backend *backend, const struct io_uring_cqe *result);
 
@@ -248,7 +256,12 @@ bool tina__uring_sendfile_take(tina__backend *backend, tina__io_request *request
 void tina__uring_forget_pipes(tina__backend *backend); /* of a backend that has none open */
 void tina__uring_close_pipes(tina__backend *backend);  /* nothing is under way */
 
-/* ---- Entries that may hold a buffer before they have data ---- */
+/* ---- Entries that take a buffer, and those that may hold it before they have data ---- */
+
+static inline bool tina__uring_takes(const tina__io_request *request)
+{
+    return tina__io_fills(request->kind) || (request->kind == TINA__IO_SENDFILE && tina__uring_sendfile_holds(request));
+}
 
 static inline bool tina__uring_holds(const tina__io_request *request)
 {
@@ -256,7 +269,6 @@ static inline bool tina__uring_holds(const tina__io_request *request)
         return request->fd_class == TINA__FD_FILE;
     return request->kind == TINA__IO_SENDFILE && tina__uring_sendfile_holds(request);
 }
-/* An entry, no poll, goes over or has come back. */
 static inline void tina__uring_count_holder(tina__backend *backend, const tina__io_request *request, bool is_more)
 {
     if (!tina__uring_holds(request))
@@ -264,6 +276,21 @@ static inline void tina__uring_count_holder(tina__backend *backend, const tina__
     uint32_t one = is_more ? 1 : UINT32_MAX; /* or one less */
     backend->holding_count += one;
     backend->sendfile_count += request->kind == TINA__IO_SENDFILE ? one : 0;
+}
+
+/* An entry, no poll, goes over. */
+static inline void tina__uring_count_in(tina__backend *backend, const tina__io_request *request)
+{
+    tina__uring_count_holder(backend, request, true);
+    if (tina__uring_takes(request))
+        tina__uring_add_taker(backend);
+}
+
+/* It has come back, and what it may have taken is still in its place. */
+static inline void tina__uring_count_out(tina__backend *backend, const tina__io_request *request)
+{
+    tina__uring_count_holder(backend, request, false);
+    backend->taker_count -= tina__uring_takes(request);
 }
 
 /* ---- Datagrams with whom they are from (uring_datagram.c) ---- */

@@ -324,6 +324,19 @@ static void wake_some(tina__backend *backend, tina__request_list *waiters, uint3
         tina__uring_queue(backend, tina__requests_pop(waiters));
 }
 
+/*
+ * How many receives may go over. Where completed ones have all the buffers, more would
+ * only be sent away, and be tried again; those buffers come back when they are
+ * collected. Where nothing is to be collected, whoever is under way waits for a peer.
+ */
+static uint32_t count_receives(const tina__backend *backend)
+{
+    if (io_uring_cq_ready(&backend->ring) == 0)
+        return UINT32_MAX;
+    uint32_t buffers = tina__uring_free_buffers(backend);
+    return buffers - tina__min_u32(buffers, backend->taker_count);
+}
+
 /* By what there is now, and not by what has come: nothing is lost if one that was woken has no use for it any more. */
 static void wake_waiters(tina__backend *backend)
 {
@@ -331,6 +344,8 @@ static void wake_waiters(tina__backend *backend)
     wake_some(backend, &backend->wants_pipe, (uint32_t)__builtin_popcount(backend->free_pipes));
     wake_some(backend, &backend->wants_buffer, buffers);
     wake_some(backend, &backend->wants_share, tina__min_u32(buffers, tina__uring_sendfile_share(backend)));
+    wake_some(backend, &backend->later, backend->has_cancelled_queued ? UINT32_MAX : count_receives(backend));
+    backend->has_cancelled_queued = false;
 }
 
 /* There is one header for all: whose entry names it, goes over before the next may change it. */
@@ -345,20 +360,37 @@ static bool can_go(tina__backend *backend, const tina__io_request *request)
     return tina__uring_has_room(ring, 1);
 }
 
-static bool hand_over_requests(tina__backend *backend)
+/* Nearly all are: nothing has to be looked at. */
+static bool is_plain(const tina__io_request *request)
 {
-    while (backend->queue.first != NULL) {
-        if (!can_go(backend, backend->queue.first))
+    bool is_on_stream = request->kind == TINA__IO_RECEIVE || request->kind == TINA__IO_SEND;
+    return is_on_stream && request->backend_state == 0;
+}
+
+static bool is_too_soon(const tina__backend *backend, const tina__io_request *request)
+{
+    return request->kind == TINA__IO_RECEIVE && !tina__uring_is(request, TINA__URING_CANCELLED) &&
+           count_receives(backend) == 0;
+}
+
+static bool hand_over_list(tina__backend *backend, tina__request_list *queue)
+{
+    while (queue->first != NULL) {
+        if (!can_go(backend, queue->first))
             return false;
-        tina__io_request *request = tina__requests_pop(&backend->queue);
-        if (!is_ready(backend, request))
+        tina__io_request *request = tina__requests_pop(queue);
+        if (is_too_soon(backend, request)) {
+            tina__requests_push(&backend->later, request);
+            continue;
+        }
+        if (!is_plain(request) && !is_ready(backend, request))
             continue;
         struct io_uring_sqe *entry = claim_entry(backend, request);
         if (tina__uring_is(request, TINA__URING_POLLS)) {
             prepare_poll(entry, request);
         } else {
             prepare(backend, entry, request);
-            tina__uring_count_holder(backend, request, true);
+            tina__uring_count_in(backend, request);
         }
         tina__uring_put_in(request, TINA__URING_UNDER_WAY);
     }
@@ -369,5 +401,6 @@ bool tina__uring_hand_over(tina__backend *backend)
 {
     end_waiters(backend);
     wake_waiters(backend);
-    return hand_over_cancels(backend) && hand_over_requests(backend);
+    return hand_over_cancels(backend) && hand_over_list(backend, &backend->queue) &&
+           hand_over_list(backend, &backend->reads);
 }

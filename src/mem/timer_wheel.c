@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "base/bits.h"
 
+#include <string.h>
+
 /*
  * A step is a number of LEVELS digits in base SLOTS, and a node lies at the
  * highest digit in which its step differs from the wheel's, in the slot of that
@@ -21,13 +23,14 @@
  * last slot, and is placed anew when time comes there.
  */
 
-#define LEVEL_BITS 6
+#define LEVEL_BITS 8
 #define LAST_LEVEL (TINA__WHEEL_LEVELS - 1)
 #define LAST_SHIFT (LAST_LEVEL * LEVEL_BITS)
 #define SLOT_MASK  (TINA__WHEEL_SLOTS - 1)
 
 TINA_STATIC_ASSERT(TINA__WHEEL_SLOTS == 1 << LEVEL_BITS, "a digit names a slot");
-TINA_STATIC_ASSERT(TINA__WHEEL_SLOTS == 64, "a level's bitmap is one word");
+TINA_STATIC_ASSERT(TINA__WHEEL_SLOTS % 64 == 0 && TINA__WHEEL_LISTS / 64 <= 32,
+                   "a word has a bit for each word of the bitmap");
 TINA_STATIC_ASSERT(LAST_SHIFT + LEVEL_BITS < 64, "the reach fits in a step");
 
 /* A slot that holds nodes, and the step at which it is due. */
@@ -52,16 +55,6 @@ static void list_append(tina__timer_node *list, tina__timer_node *node)
     list->previous = node;
 }
 
-static void list_remove(tina__timer_node *node)
-{
-    tina__assert(node->next->previous == node);
-    tina__assert(node->previous->next == node);
-    node->next->previous = node->previous;
-    node->previous->next = node->next;
-    node->next = NULL;
-    node->previous = NULL;
-}
-
 /* All of from goes to the end of list; from, which is not empty, becomes so. */
 static void list_splice(tina__timer_node *list, tina__timer_node *from)
 {
@@ -77,7 +70,7 @@ static uint64_t step_up(const tina__timer_wheel *wheel, uint64_t time_ns)
     return time_ns / wheel->resolution_ns + (time_ns % wheel->resolution_ns != 0);
 }
 
-static place place_of(const tina__timer_wheel *wheel, uint64_t step)
+static inline __attribute__((always_inline)) place place_of(const tina__timer_wheel *wheel, uint64_t step)
 {
     tina__assert(step > wheel->step);
     uint32_t level = tina__highest_bit(step ^ wheel->step) / LEVEL_BITS;
@@ -89,8 +82,56 @@ static place place_of(const tina__timer_wheel *wheel, uint64_t step)
     return (place){LAST_LEVEL, (uint32_t)there & SLOT_MASK, step};
 }
 
+/* ---- Which slots hold nodes ---------------------------------------------------- */
+
+static void mark(tina__timer_wheel *wheel, const tina__timer_node *list)
+{
+    size_t index = (size_t)(list - &wheel->slots[0][0]);
+    wheel->occupied[index / 64] |= 1ull << index % 64;
+    wheel->occupied_words |= 1u << index / 64;
+}
+
+/* The first occupied one of these words' slots, which there is, counted from the lowest level's first. */
+static uint32_t first_slot(const tina__timer_wheel *wheel, uint32_t words)
+{
+    uint32_t word = tina__lowest_bit(words);
+    return word * 64 + tina__lowest_bit(wheel->occupied[word]);
+}
+
+/* The ring begins behind the wheel's own digit, within a word: what is left of that word comes first. */
+static uint32_t first_slot_in_last_level(const tina__timer_wheel *wheel)
+{
+    uint32_t first = LAST_LEVEL * TINA__WHEEL_SLOTS + ((uint32_t)((wheel->step >> LAST_SHIFT) + 1) & SLOT_MASK);
+    uint64_t rest = wheel->occupied[first / 64] >> first % 64;
+    if (rest != 0)
+        return first + tina__lowest_bit(rest);
+    uint32_t behind = wheel->occupied_words & (uint32_t)(~0ull << (first / 64 + 1));
+    return first_slot(wheel, behind != 0 ? behind : wheel->occupied_words);
+}
+
+/* The slot that is due next. False: all slots are empty. */
+static bool next_place(const tina__timer_wheel *wheel, place *next)
+{
+    if (wheel->occupied_words == 0)
+        return false;
+    uint32_t index = first_slot(wheel, wheel->occupied_words);
+    uint32_t level = index / TINA__WHEEL_SLOTS;
+    if (level == LAST_LEVEL)
+        index = first_slot_in_last_level(wheel);
+    uint32_t slot = index % TINA__WHEEL_SLOTS;
+    uint32_t shift = level * LEVEL_BITS;
+    uint64_t here = wheel->step >> shift;
+    tina__assert(slot != (here & SLOT_MASK));
+    tina__assert(level == LAST_LEVEL || slot > (here & SLOT_MASK));
+    uint64_t there = here + ((slot - (uint32_t)here) & SLOT_MASK);
+    *next = (place){level, slot, there << shift};
+    return true;
+}
+
+/* ---- Moving -------------------------------------------------------------------- */
+
 /* Into the slot of its deadline, or among the expired. */
-static void insert(tina__timer_wheel *wheel, tina__timer_node *node)
+static inline void insert(tina__timer_wheel *wheel, tina__timer_node *node)
 {
     uint64_t step = step_up(wheel, node->deadline_ns);
     if (step <= wheel->step) {
@@ -98,51 +139,10 @@ static void insert(tina__timer_wheel *wheel, tina__timer_node *node)
         return;
     }
     place at = place_of(wheel, step);
-    node->level = (uint8_t)at.level;
-    node->slot = (uint8_t)at.slot;
-    list_append(&wheel->slots[at.level][at.slot], node);
-    wheel->occupied[at.level] |= 1ull << at.slot;
-}
-
-/* An expired node keeps the numbers of the slot that it came from; that slot's bit is then already right. */
-static void detach(tina__timer_wheel *wheel, tina__timer_node *node)
-{
-    tina__assert(wheel->count != 0);
-    wheel->count--;
-    list_remove(node);
-    if (list_is_empty(&wheel->slots[node->level][node->slot]))
-        wheel->occupied[node->level] &= ~(1ull << node->slot);
-}
-
-static place place_in_last_level(const tina__timer_wheel *wheel)
-{
-    uint64_t here = wheel->step >> LAST_SHIFT;
-    uint64_t occupied = wheel->occupied[LAST_LEVEL];
-    uint32_t first = (uint32_t)(here + 1) & SLOT_MASK;
-    uint64_t ring = (occupied >> first) | (occupied << (-first & SLOT_MASK));
-    uint64_t there = here + 1 + tina__lowest_bit(ring);
-    tina__assert(there <= here + SLOT_MASK);
-    return (place){LAST_LEVEL, (uint32_t)there & SLOT_MASK, there << LAST_SHIFT};
-}
-
-/* The slot that is due next. False: all slots are empty. */
-static bool next_place(const tina__timer_wheel *wheel, place *next)
-{
-    uint32_t level = 0;
-    while (level < LAST_LEVEL && wheel->occupied[level] == 0)
-        level++;
-    if (wheel->occupied[level] == 0)
-        return false;
-    if (level == LAST_LEVEL) {
-        *next = place_in_last_level(wheel);
-        return true;
-    }
-    uint32_t shift = level * LEVEL_BITS;
-    uint32_t slot = tina__lowest_bit(wheel->occupied[level]);
-    tina__assert(slot > ((wheel->step >> shift) & SLOT_MASK));
-    uint64_t above = wheel->step >> (shift + LEVEL_BITS);
-    *next = (place){level, slot, (above << LEVEL_BITS | slot) << shift};
-    return true;
+    tina__timer_node *list = &wheel->slots[at.level][at.slot];
+    if (list_is_empty(list))
+        mark(wheel, list);
+    list_append(list, node);
 }
 
 /* The wheel's step is the slot's: its nodes move down, or are expired. */
@@ -150,41 +150,48 @@ static void empty_slot(tina__timer_wheel *wheel, uint32_t level, uint32_t slot)
 {
     tina__timer_node *list = &wheel->slots[level][slot];
     tina__assert(!list_is_empty(list));
-    wheel->occupied[level] &= ~(1ull << slot);
+    tina__timer_wheel_unmark(wheel, list);
     if (level == 0) {
         list_splice(&wheel->expired, list);
         return;
     }
-    tina__timer_node moving;
-    list_init(&moving);
-    list_splice(&moving, list);
-    while (!list_is_empty(&moving)) {
-        tina__timer_node *node = moving.next;
-        list_remove(node);
+    tina__timer_node *node = list->next;
+    list_init(list);
+    while (node != list) {
+        tina__timer_node *next = node->next;
+        __builtin_prefetch(next);
         insert(wheel, node);
+        node = next;
     }
+}
+
+static void set_step(tina__timer_wheel *wheel, uint64_t step)
+{
+    wheel->step = step;
+    if (__builtin_mul_overflow(step + 1, wheel->resolution_ns, &wheel->step_end_ns))
+        wheel->step_end_ns = UINT64_MAX;
 }
 
 static void advance(tina__timer_wheel *wheel, uint64_t step)
 {
-    tina__assert(step >= wheel->step);
     place next;
     while (wheel->step < step && next_place(wheel, &next) && next.step <= step) {
         wheel->step = next.step;
         empty_slot(wheel, next.level, next.slot);
     }
-    wheel->step = step;
+    set_step(wheel, step);
 }
 
 void tina__timer_wheel_init(tina__timer_wheel *wheel, uint64_t resolution_ns, uint64_t now_ns)
 {
     tina__assert(resolution_ns != 0);
     wheel->resolution_ns = resolution_ns;
-    wheel->step = now_ns / resolution_ns;
+    set_step(wheel, now_ns / resolution_ns);
     wheel->count = 0;
     list_init(&wheel->expired);
+    wheel->occupied_words = 0;
+    memset(wheel->occupied, 0, sizeof wheel->occupied);
     for (uint32_t level = 0; level < TINA__WHEEL_LEVELS; level++) {
-        wheel->occupied[level] = 0;
         for (uint32_t slot = 0; slot < TINA__WHEEL_SLOTS; slot++)
             list_init(&wheel->slots[level][slot]);
     }
@@ -195,26 +202,20 @@ void tina__timer_wheel_start(tina__timer_wheel *wheel, tina__timer_node *node, u
     tina__assert(!tina__timer_is_armed(node));
     tina__assert(wheel->count != UINT32_MAX);
     node->deadline_ns = deadline_ns;
-    node->level = 0;
-    node->slot = 0;
     wheel->count++;
     insert(wheel, node);
 }
 
-void tina__timer_wheel_cancel(tina__timer_wheel *wheel, tina__timer_node *node)
-{
-    if (tina__timer_is_armed(node))
-        detach(wheel, node);
-}
-
 tina__timer_node *tina__timer_wheel_expire(tina__timer_wheel *wheel, uint64_t now_ns)
 {
-    advance(wheel, now_ns / wheel->resolution_ns);
+    if (now_ns >= wheel->step_end_ns)
+        advance(wheel, now_ns / wheel->resolution_ns);
+    tina__assert(now_ns >= wheel->step * wheel->resolution_ns); /* it never goes back */
     if (list_is_empty(&wheel->expired))
         return NULL;
     tina__timer_node *node = wheel->expired.next;
     tina__assert(node->deadline_ns <= now_ns);
-    detach(wheel, node);
+    tina__timer_wheel_cancel(wheel, node);
     return node;
 }
 

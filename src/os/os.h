@@ -26,6 +26,8 @@ static inline void tina__os_relax(void)
     __asm__ volatile("yield");
 #endif
 }
+/* The same after a while: to whoever else wants the core; where nobody does, it returns at once. */
+void tina__os_yield(void);
 void tina__os_sleep(uint64_t ns);
 uint64_t tina__os_random(void); /* 64 bits from the kernel, for seeds */
 

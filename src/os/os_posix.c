@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,6 +36,8 @@ uint64_t tina__os_now_ns(void)
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     return now_ns != 0 ? now_ns : 1;
 }
+
+void tina__os_yield(void) { sched_yield(); }
 
 void tina__os_sleep(uint64_t ns)
 {

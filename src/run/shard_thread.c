@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-#define LOOKS_PER_CLOCK 32 /* while a shard polls: a microsecond or less, by which a timer may then be late */
+#define LOOKS_PER_CLOCK  32 /* while a shard polls: a microsecond or less, by which a timer may then be late */
+#define CLOCKS_PER_YIELD 8  /* so seldom that what comes is hardly ever late for it */
 
 /* ---- Coming up -------------------------------------------------------------------------- */
 
@@ -170,19 +171,24 @@ static void sleep_until_work(void *argument)
  * Looks whether there may be something to do, until there is, or the time has come.
  * A look takes a few nanoseconds, a turn that does nothing some two hundred: what
  * comes meanwhile waits less.
+ *
+ * Who has to share its core lets the others have it, now and then: what they do may
+ * be what is waited for.
  */
 static void poll_until(const tina__shard_thread *thread, uint64_t end_ns)
 {
     const tina__doorbell *bell = &thread->shard->public->bell;
     if (thread->api->has_news == NULL)
         return;
-    do {
+    for (uint32_t clock = 1; tina__os_now_ns() < end_ns; clock++) {
         for (uint32_t look = 0; look < LOOKS_PER_CLOCK; look++) {
             if (tina__doorbell_is_rung(bell) || thread->api->has_news(thread->backend))
                 return;
             tina__os_relax();
         }
-    } while (tina__os_now_ns() < end_ns);
+        if (clock % CLOCKS_PER_YIELD == 0)
+            tina__os_yield();
+    }
 }
 
 /* One turn: tick, and sleep if nothing has happened for spin_ns. *idle_since_ns: when it last did something; 0: just now. */

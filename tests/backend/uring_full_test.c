@@ -182,12 +182,14 @@ static void connect_to_no_local_listener_fails(void **state)
 static void let_a_disk_hold(test_rig *rig, uint32_t buffers)
 {
     rig->backend->lent_count += buffers;
+    rig->backend->taker_count += buffers;
     rig->backend->holding_count += buffers;
 }
 
 static void let_the_disk_end(test_rig *rig, uint32_t buffers)
 {
     rig->backend->lent_count -= buffers;
+    rig->backend->taker_count -= buffers;
     rig->backend->holding_count -= buffers;
 }
 

@@ -84,7 +84,7 @@ static void model_start(uint32_t index, uint64_t deadline_ns)
     node->step = rounded_up(deadline_ns);
     node->start = start_count++;
     uint64_t step = told_ns / resolution_ns;
-    node->is_far = node->step > step && (node->step >> 42) - (step >> 42) >= TINA__WHEEL_SLOTS;
+    node->is_far = node->step > step && (node->step >> 40) - (step >> 40) >= TINA__WHEEL_SLOTS;
     armed_count++;
     if (node->step <= step) {
         batch_count++; /* behind all that is due already */
@@ -151,11 +151,12 @@ static void check_next(void)
 
 static void check_bitmaps(void)
 {
-    for (uint32_t level = 0; level < TINA__WHEEL_LEVELS; level++)
-        for (uint32_t slot = 0; slot < TINA__WHEEL_SLOTS; slot++) {
-            const tina__timer_node *list = &wheel.slots[level][slot];
-            assert_int_equal(list->next != list, (wheel.occupied[level] >> slot) & 1);
-        }
+    for (uint32_t word = 0; word < TINA__WHEEL_LISTS / 64; word++)
+        assert_int_equal(wheel.occupied[word] != 0, (wheel.occupied_words >> word) & 1);
+    for (uint32_t i = 0; i < TINA__WHEEL_LISTS; i++) {
+        const tina__timer_node *list = &wheel.slots[i / TINA__WHEEL_SLOTS][i % TINA__WHEEL_SLOTS];
+        assert_int_equal(list->next != list, (wheel.occupied[i / 64] >> i % 64) & 1);
+    }
 }
 
 static uint64_t any_deadline(void)

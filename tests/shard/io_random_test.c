@@ -254,7 +254,7 @@ static void check_quiet(void)
         assert_int_equal(me->started_count, 0);
         assert_false(me->is_parked);
     }
-    assert_int_equal(shard->operations.used, 0);
+    assert_int_equal(tina__pool_taken(&shard->operations), 0);
     assert_int_equal(shard->buffers_sending, 0);
     is_quiet = false;
 }

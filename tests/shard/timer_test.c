@@ -118,6 +118,42 @@ static void cancel_of_a_timer_in_its_own_handler_is_false(void **unused)
     rig_end(rig);
 }
 
+/* Of the one slot that there is another timer is made, and the message still speaks of the first. */
+static tina_effect use_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag != TAG_A)
+        return message->tag == TINA_TAG_SHUTDOWN ? tina_done() : tina_receive();
+    me->act.is_true = tina_timer_cancel(ctx, me->act.timer);
+    assert_int_equal(tina_timer_start(ctx, 10 * RIG_MS, TAG_B, &me->act.timer), TINA_OK);
+    assert_int_equal(message->tag, TAG_A);
+    assert_int_equal(message->source.bits, 0);
+    assert_true(tina_handle_equal(message->destination, tina_self(ctx)));
+    assert_int_equal(message->correlation, 0);
+    assert_int_equal(message->size, 0);
+    return tina_receive();
+}
+
+static void timer_that_fired_is_free_in_its_own_handler(void **unused)
+{
+    (void)unused;
+    for (int repeats = 0; repeats < 2; repeats++) {
+        memset(&a, 0, sizeof a);
+        rig_plan_init(&plan, 1, 1);
+        plan.spec.timer_count = 1;
+        rig_plan_child(&plan, 0, 0, &a);
+        rig_system *rig = rig_start(&plan);
+        a.on = use_again;
+        assert_int_equal((repeats ? rig_repeat : rig_timer)(rig, &a, 10 * RIG_MS, TAG_A), TINA_OK);
+        rig_advance(rig, 15 * RIG_MS);
+        assert_int_equal(a.act.is_true, repeats);
+        rig_advance(rig, 15 * RIG_MS);
+        assert_int_equal(a.seen_count, 2);
+        assert_int_equal(rig_saw_last(&a)->tag, TAG_B);
+        assert_int_equal(rig_stats(rig, 0).timers.used, 0);
+        rig_end(rig);
+    }
+}
+
 static void repeat_comes_every_period(void **unused)
 {
     (void)unused;
@@ -447,6 +483,7 @@ int main(void)
         cmocka_unit_test(cancel_before_the_expiry_is_true_once),
         cmocka_unit_test(cancel_after_the_expiry_and_before_it_is_handled_prevents_it),
         cmocka_unit_test(cancel_of_a_timer_in_its_own_handler_is_false),
+        cmocka_unit_test(timer_that_fired_is_free_in_its_own_handler),
         cmocka_unit_test(repeat_comes_every_period),
         cmocka_unit_test(repeat_that_was_missed_is_counted_in_the_next),
         cmocka_unit_test(repeat_undelivered_is_one_message_that_counts),

@@ -185,7 +185,7 @@ static void give_a_message_twice(tina__world *world)
 
 static void damage_timers(tina__world *world) { life_shard(world)->timers.listed++; }
 static void damage_watches(tina__world *world) { life_shard(world)->watches.used--; }
-static void damage_operations(tina__world *world) { life_shard(world)->operations.head = 99; }
+static void damage_operations(tina__world *world) { life_shard(world)->operations.used++; }
 static void damage_descriptors(tina__world *world) { life_shard(world)->descriptors.fresh++; }
 static void damage_buffers(tina__world *world) { life_shard(world)->buffers.listed++; }
 static void damage_transfers(tina__world *world) { life_shard(world)->transfers.peak = 0; }

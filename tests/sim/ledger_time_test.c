@@ -168,7 +168,15 @@ static void break_a_list(tina__world *world) { deadline(world)->next = NULL; }
 static void misplace_a_node(tina__world *world) { deadline(world)->next->previous = deadline(world)->next; }
 static void change_the_nodes_owner(tina__world *world) { deadline(world)->owner++; }
 static void let_one_pass(tina__world *world) { deadline(world)->deadline_ns = 1; }
-static void mark_an_empty_slot(tina__world *world) { life_shard(world)->p.wheel->occupied[7] |= 1; }
+
+static void mark_an_empty_slot(tina__world *world)
+{
+    tina__timer_wheel *wheel = life_shard(world)->p.wheel;
+    wheel->occupied[TINA__WHEEL_LISTS / 64 - 1] |= 1;
+    wheel->occupied_words |= 1u << (TINA__WHEEL_LISTS / 64 - 1);
+}
+
+static void unmark_all_words(tina__world *world) { life_shard(world)->p.wheel->occupied_words = 0; }
 static void miscount_the_wheel(tina__world *world) { life_shard(world)->p.wheel->count++; }
 
 static void arm_outside_the_wheel(tina__world *world)
@@ -217,6 +225,7 @@ static const life_alarm alarms[] = {
     {"wheels_node_of_another_rings", change_the_nodes_owner, "shard 0: what is in the wheel is somebody's"},
     {"wheels_node_forgotten_rings", let_one_pass, "shard 0: no timer in the wheel is overdue"},
     {"wheels_slot_marked_rings", mark_an_empty_slot, "shard 0: a slot of the wheel that is marked holds somebody"},
+    {"wheels_words_unmarked_rings", unmark_all_words, "shard 0: a word of the wheel's bitmap that is marked marks somebody"},
     {"wheel_miscounted_rings", miscount_the_wheel, "shard 0: the wheel holds what it counts"},
     {"node_armed_outside_the_wheel_rings", arm_outside_the_wheel, "shard 0: who is armed is in the wheel"},
 };

@@ -805,7 +805,7 @@ static void check_nothing_left(const rig_system *rig, size_t index)
     assert_int_equal(tina__pool_taken(&shard->messages), 0);
     assert_int_equal(shard->timers.used, 0);
     assert_int_equal(shard->watches.used, 0);
-    assert_int_equal(shard->operations.used, 0);
+    assert_int_equal(tina__pool_taken(&shard->operations), 0);
     assert_int_equal(shard->descriptors.used, 0);
     assert_int_equal(shard->transfers.used, 0);
     assert_int_equal(shard->buffers.used, shard->buffers_lent);

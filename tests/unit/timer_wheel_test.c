@@ -137,8 +137,9 @@ static void timer_wheel_cancel_of_the_last_leaves_nothing_to_wait_for(void **sta
         tina__timer_wheel_start(&wheel, &node, distances[i] > UINT64_MAX / MS ? UINT64_MAX : distances[i] * MS);
         tina__timer_wheel_cancel(&wheel, &node);
         assert_true(tina__timer_wheel_next_ns(&wheel) == TINA_NONE_NS);
-        for (uint32_t level = 0; level < TINA__WHEEL_LEVELS; level++)
-            assert_true(wheel.occupied[level] == 0);
+        assert_int_equal(wheel.occupied_words, 0);
+        for (uint32_t word = 0; word < TINA__WHEEL_LISTS / 64; word++)
+            assert_true(wheel.occupied[word] == 0);
     }
 }
 

@@ -6,24 +6,52 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const streamCapacity = 1024
 
 // place: goroutines have no place, as a rule: Go's scheduler has two threads, and often finds it best that both sides
-// share one. place=two locks each side to a thread of its own, which few programs do.
+// share one. place=two locks each side to a thread of its own, on a core of its own, which few programs do.
 func place(p parameters) string {
 	return p.word("place", "any")
 }
 
-func settle(place string) {
+func settle(place string, which int) {
 	if place == "two" {
 		runtime.LockOSThread()
+		pin(which)
 	}
 }
 
+type cores [16]uint64
+
+// The kernel returns how many bytes it knows of, or a negative error.
+func affinity(call uintptr, set *cores) {
+	_, _, number := syscall.RawSyscall(call, 0, unsafe.Sizeof(*set), uintptr(unsafe.Pointer(set)))
+	check(number == 0, "the thread can't be bound to a core")
+}
+
+// pin binds the thread to the first or the second of the cores that it may use.
+func pin(which int) {
+	var allowed, one cores
+	affinity(syscall.SYS_SCHED_GETAFFINITY, &allowed)
+	for core := 0; core < 64*len(allowed); core++ {
+		if allowed[core/64]>>(core%64)&1 == 0 {
+			continue
+		}
+		if which == 0 {
+			one[core/64] = 1 << (core % 64)
+			affinity(syscall.SYS_SCHED_SETAFFINITY, &one)
+			return
+		}
+		which--
+	}
+	check(false, "there are no two cores")
+}
+
 func produce(numbers chan<- int, stop *atomic.Bool, sent *int, place string) {
-	settle(place)
+	settle(place, 1)
 	for !stop.Load() {
 		numbers <- *sent
 		*sent++
@@ -37,7 +65,7 @@ func stream(p parameters) {
 	var stop atomic.Bool
 	var sent int
 	go produce(numbers, &stop, &sent, place(p))
-	settle(place(p))
+	settle(place(p), 0)
 	received := 0
 	result := rate(p.duration(), func() int {
 		for i := 0; i < messagesPerBatch; i++ {
@@ -62,7 +90,7 @@ const (
 )
 
 func answer(there <-chan int, back chan<- int, place string) {
-	settle(place)
+	settle(place, 1)
 	for number := range there {
 		if number == whichThread {
 			back <- syscall.Gettid()
@@ -77,7 +105,7 @@ func answer(there <-chan int, back chan<- int, place string) {
 func roundTrip(p parameters) {
 	there, back := make(chan int), make(chan int)
 	go answer(there, back, place(p))
-	settle(place(p))
+	settle(place(p), 0)
 	trips := make([]int, 0, tripsMost)
 	number := 1
 	trip := func() time.Duration {

@@ -41,8 +41,24 @@ async fn consume(mut inbox: mpsc::Receiver<usize>, stop: Arc<AtomicBool>, parame
     received
 }
 
+/// Binds the thread to the first or the second of the cores that the process may use. Left alone, two threads that wake
+/// each other soon share one.
+fn pin(which: usize) {
+    let size = std::mem::size_of::<libc::cpu_set_t>();
+    // SAFETY: the set is this function's own, and of the size that is said.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        check(libc::sched_getaffinity(0, size, &mut set) == 0, "the cores are not known");
+        let mut allowed = (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &set));
+        let core = allowed.nth(which).unwrap_or_else(|| fail("there are no two cores"));
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(core, &mut set);
+        check(libc::sched_setaffinity(0, size, &set) == 0, "the thread can't be bound to a core");
+    }
+}
+
 /// Runs one side in the background, and the other. place=any: as two tasks of a runtime with two threads, which may well
-/// run both on one of them. place=two: each on a runtime with a thread of its own.
+/// run both on one of them. place=two: each on a runtime with a thread of its own, on a core of its own.
 fn on_two<A, B>(place: &str, other: A, this: B) -> (A::Output, B::Output)
 where
     A: Future + Send + 'static,
@@ -57,7 +73,11 @@ where
             (other.await.expect("the other side panicked"), end)
         });
     }
-    let other = thread::spawn(|| run(one_thread(), other));
+    let other = thread::spawn(|| {
+        pin(1);
+        run(one_thread(), other)
+    });
+    pin(0);
     let end = run(one_thread(), this);
     (other.join().expect("the other side panicked"), end)
 }
