@@ -3,7 +3,7 @@
 #include "core/stats.h"
 
 #define CHOICE_MIN 4   /* the chosen message is one of so many at least: what comes regularly is not always the first */
-#define CHOICE_MAX 256 /* at most: until it comes, all take the long way */
+#define CHOICE_MAX 128 /* at most: until it comes, all take the long way */
 #define TIMED_MAX  16  /* handler calls of a type in a tick, about */
 #define GIVE_UP_NS 10000000000ull /* a message that waits longer counts with what it has waited, and another is chosen */
 
