@@ -140,27 +140,40 @@ static bool to_milliseconds(int64_t *time, bool is_seconds)
     return *time <= most;
 }
 
-static bool take_expiry(const kv_call *call, kv_step *step, resp_text option, resp_text value)
+/* What the options of a SET say. The expiry is looked at when all of them are read. */
+typedef struct set_options {
+    uint8_t flags;
+    int64_t number;
+    resp_text unit, time; /* unit of size 0: there is none */
+} set_options;
+
+static bool take_expiry(const kv_call *call, set_options *options)
 {
-    int64_t time;
-    if (!resp_to_integer(value, &time)) {
+    if (options->unit.size == 0)
+        return true;
+    if (!resp_to_integer(options->time, &options->number)) {
         say_error(call, out_of_range);
         return false;
     }
-    bool is_absolute = option.size == 4;
-    if (time <= 0 || !to_milliseconds(&time, option.data[0] != 'p' && option.data[0] != 'P')) {
+    bool is_seconds = options->unit.data[0] != 'p' && options->unit.data[0] != 'P';
+    if (options->number <= 0 || !to_milliseconds(&options->number, is_seconds)) {
         say_error(call, "ERR invalid expire time in 'set' command");
         return false;
     }
-    step->number = time;
-    step->flags |= (uint8_t)(STEP_EXPIRES | (is_absolute ? STEP_ABSOLUTE : 0));
+    options->flags |= (uint8_t)(STEP_EXPIRES | (options->unit.size == 4 ? STEP_ABSOLUTE : 0));
     return true;
 }
 
-static bool is_expiry(resp_text option)
+static const char *const units[] = {"ex", "px", "exat", "pxat"};
+
+/* Twice the same is allowed, and the last one counts. */
+static bool is_expiry(resp_text option, resp_text before)
 {
-    return resp_is_word(option, "ex") || resp_is_word(option, "px") || resp_is_word(option, "exat") ||
-           resp_is_word(option, "pxat");
+    for (uint32_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (resp_is_word(option, units[i]))
+            return before.size == 0 || resp_is_word(before, units[i]);
+    }
+    return false;
 }
 
 static uint8_t set_flag(resp_text option)
@@ -172,31 +185,37 @@ static uint8_t set_flag(resp_text option)
                                              : 0;
 }
 
+static bool excludes(const set_options *options, uint8_t flag)
+{
+    return (flag == STEP_NX && (options->flags & STEP_XX)) || (flag == STEP_XX && (options->flags & STEP_NX)) ||
+           (flag == STEP_KEEP && options->unit.size != 0);
+}
+
 /* False: it can't be so, and that is said. */
-static bool take_set_options(const kv_call *call, kv_step *step, uint32_t from)
+static bool take_set_options(const kv_call *call, set_options *options, uint32_t from)
 {
     const resp_args *args = call->args;
     for (uint32_t i = from; i < args->count; i++) {
-        uint8_t flag = set_flag(args->argv[i]);
-        bool excludes = (flag == STEP_NX && (step->flags & STEP_XX)) || (flag == STEP_XX && (step->flags & STEP_NX)) ||
-                        (flag == STEP_KEEP && (step->flags & STEP_EXPIRES));
-        bool expires = is_expiry(args->argv[i]) && i + 1 < args->count && !(step->flags & (STEP_EXPIRES | STEP_KEEP));
-        if (excludes || (flag == 0 && !expires)) {
+        resp_text option = args->argv[i];
+        uint8_t flag = set_flag(option);
+        bool expires = is_expiry(option, options->unit) && i + 1 < args->count && !(options->flags & STEP_KEEP);
+        if (excludes(options, flag) || (flag == 0 && !expires)) {
             say_error(call, syntax_error);
             return false;
         }
-        step->flags |= flag;
-        if (expires && !take_expiry(call, step, args->argv[i], args->argv[i + 1]))
-            return false;
-        i += expires;
+        options->flags |= flag;
+        if (expires) {
+            options->unit = option;
+            options->time = args->argv[++i];
+        }
     }
-    return true;
+    return take_expiry(call, options);
 }
 
 static void run_set(const kv_call *call)
 {
     const resp_args *args = call->args;
-    kv_step options = {0};
+    set_options options = {0};
     if (!take_set_options(call, &options, 3) || !ask(call, STEP_SET, args->argv[1]))
         return;
     call->next->step.flags = options.flags;
@@ -629,7 +648,7 @@ static void after_set(const kv_call *call, const uint8_t *input, uint32_t size)
 {
     kv_plan *plan = call->plan;
     resp_args args;
-    kv_step options = {0};
+    set_options options = {0};
     if (plan->left > RESP_ARGS_MAX) {
         end_with(call, "syntax error");
         return;

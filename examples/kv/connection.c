@@ -18,7 +18,7 @@
 #define TICK_NS    (1000 * MILLISECOND_NS)
 #define ANSWER_NS  (30000 * MILLISECOND_NS) /* for a partition to answer: a disk may be slow */
 #define SEND_NS    (30000 * MILLISECOND_NS) /* for a client to take a reply */
-#define COMMAND_NS (60000 * MILLISECOND_NS) /* for it to go on with a command that it has begun */
+#define COMMAND_NS (60000 * MILLISECOND_NS) /* for it to go on with a command that it has begun, if not --timeout is less */
 
 typedef struct connection {
     tina_fd fd;
@@ -401,9 +401,9 @@ static uint64_t patience(const connection *me, const tina_ctx *ctx)
         return ANSWER_NS;
     if (me->is_sending)
         return SEND_NS;
-    if (me->plan.command != 0 || me->input.size != me->plan.used || me->is_sending_value)
-        return COMMAND_NS;
-    return server_of(ctx)->timeout * 1000 * MILLISECOND_NS;
+    uint64_t idle_ns = server_of(ctx)->timeout * 1000 * MILLISECOND_NS;
+    bool is_within = me->plan.command != 0 || me->input.size != me->plan.used || me->is_sending_value;
+    return is_within && (idle_ns == 0 || idle_ns > COMMAND_NS) ? COMMAND_NS : idle_ns;
 }
 
 static tina_effect look_at_the_time(connection *me, tina_ctx *ctx)

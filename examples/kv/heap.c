@@ -16,20 +16,22 @@ typedef struct place {
 
 static block *block_at(const kv_heap *heap, heap_ref ref) { return (block *)(void *)(heap->base + (size_t)ref * HEAP_UNIT); }
 
-/* Where a free block of so many units is listed. Below 16 each size has a list of its own. */
+enum { STEP_BITS = 6, LOOKS = 16 };
+
+/* Where a free block of so many units is listed. Below 128 each size has a list of its own. */
 static place place_of(uint32_t units)
 {
     if (units < HEAP_STEPS)
         return (place){0, units};
     uint32_t top = 31 - (uint32_t)__builtin_clz(units);
-    return (place){top - 3, (units >> (top - 4)) & (HEAP_STEPS - 1)};
+    return (place){top - STEP_BITS + 1, (units >> (top - STEP_BITS)) & (HEAP_STEPS - 1)};
 }
 
 /* The first list of which each block is large enough. */
 static place place_for(uint32_t units)
 {
     if (units >= HEAP_STEPS)
-        units += (1u << (31 - (uint32_t)__builtin_clz(units) - 4)) - 1;
+        units += (1u << (31 - (uint32_t)__builtin_clz(units) - STEP_BITS)) - 1;
     return place_of(units);
 }
 
@@ -45,7 +47,7 @@ static void list(kv_heap *heap, heap_ref ref)
         block_at(heap, *first)->previous = ref;
     *first = ref;
     heap->range_bits |= 1u << where.range;
-    heap->step_bits[where.range] |= (uint16_t)(1u << where.step);
+    heap->step_bits[where.range] |= UINT64_C(1) << where.step;
 }
 
 static void unlist(kv_heap *heap, heap_ref ref)
@@ -62,7 +64,7 @@ static void unlist(kv_heap *heap, heap_ref ref)
     heap->first[where.range][where.step] = me->next;
     if (me->next != 0)
         return;
-    heap->step_bits[where.range] &= (uint16_t) ~(1u << where.step);
+    heap->step_bits[where.range] &= ~(UINT64_C(1) << where.step);
     if (heap->step_bits[where.range] == 0)
         heap->range_bits &= ~(1u << where.range);
 }
@@ -71,7 +73,7 @@ static heap_ref find(const kv_heap *heap, place where)
 {
     if (where.range >= HEAP_RANGES)
         return 0;
-    uint32_t steps = heap->step_bits[where.range] & (0xffffu << where.step);
+    uint64_t steps = heap->step_bits[where.range] & (UINT64_MAX << where.step);
     if (steps == 0) {
         uint32_t ranges = heap->range_bits & (uint32_t)(UINT64_MAX << (where.range + 1));
         if (ranges == 0)
@@ -79,7 +81,7 @@ static heap_ref find(const kv_heap *heap, place where)
         where.range = (uint32_t)__builtin_ctz(ranges);
         steps = heap->step_bits[where.range];
     }
-    return heap->first[where.range][__builtin_ctz(steps)];
+    return heap->first[where.range][__builtin_ctzll(steps)];
 }
 
 /* A unit at each end is never free: no block has to ask whether it has a neighbour. */
@@ -111,14 +113,26 @@ static void split(kv_heap *heap, heap_ref ref, uint32_t units)
     list(heap, ref + units);
 }
 
+/* In the list where some are too small, a few looks: it has what was given back of the same size. */
+static heap_ref find_near(const kv_heap *heap, uint32_t units)
+{
+    place near = place_of(units);
+    heap_ref ref = near.range < HEAP_RANGES ? heap->first[near.range][near.step] : 0;
+    for (uint32_t i = 0; i < LOOKS && ref != 0; i++) {
+        if (block_at(heap, ref)->units >= units)
+            return ref;
+        ref = block_at(heap, ref)->next;
+    }
+    return 0;
+}
+
 heap_ref heap_take(kv_heap *heap, size_t size)
 {
     if (size > (size_t)INT32_MAX * HEAP_UNIT / 2)
         return 0;
     uint32_t units = (uint32_t)((size + HEAP_OVERHEAD + HEAP_UNIT - 1) / HEAP_UNIT);
-    place near = place_of(units); /* where some are too small: one look, for what was given back a moment ago */
-    heap_ref ref = near.range < HEAP_RANGES ? heap->first[near.range][near.step] : 0;
-    if (ref == 0 || block_at(heap, ref)->units < units)
+    heap_ref ref = find_near(heap, units);
+    if (ref == 0)
         ref = find(heap, place_for(units));
     if (ref == 0)
         return 0;

@@ -2,7 +2,7 @@
  * Blocks of any size out of one fixed stretch of memory: in constant time, without a
  * system call, and never more than there is.
  *
- * Free blocks are kept by size in lists, sixteen to each power of two; a block that is
+ * Free blocks are kept by size in lists, 64 to each power of two; a block that is
  * given back joins its free neighbours. A reference is a number, not a pointer, so that
  * a table of them takes half as much.
  */
@@ -14,8 +14,8 @@
 
 enum {
     HEAP_UNIT = 16, /* bytes that a reference counts */
-    HEAP_RANGES = 30,
-    HEAP_STEPS = 16,
+    HEAP_RANGES = 27,
+    HEAP_STEPS = 64,
     HEAP_OVERHEAD = 8, /* bytes of a block that are the heap's own */
 };
 
@@ -26,7 +26,7 @@ typedef struct kv_heap {
     uint32_t unit_count; /* of the whole */
     uint32_t used_units;
     uint32_t range_bits;
-    uint16_t step_bits[HEAP_RANGES];
+    uint64_t step_bits[HEAP_RANGES];
     heap_ref first[HEAP_RANGES][HEAP_STEPS];
 } kv_heap;
 

@@ -11,6 +11,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
@@ -79,6 +81,16 @@ static bool check_dir(const kv_server *server)
     return count == 0;
 }
 
+/* The folder is locked as long as the program runs, so that no other writes to the same logs. */
+static bool lock_dir(const kv_server *server)
+{
+    int dir = open(server->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    fprintf(stderr, "--dir %s: %s\n", server->dir, errno == EWOULDBLOCK ? "is used by another server" : strerror(errno));
+    return false;
+}
+
 static int run(kv_server *server)
 {
     tina_system_spec spec;
@@ -124,7 +136,7 @@ int main(int argc, char **argv)
     if (memory * MEBIBYTE / server.partition_count < STORE_MEMORY_MIN)
         wrong_option("--memory", "is too little for so many shards");
     ask_machine(&server);
-    if ((server.dir != NULL && !check_dir(&server)) || !take_memory(&server, memory))
+    if ((server.dir != NULL && (!check_dir(&server) || !lock_dir(&server))) || !take_memory(&server, memory))
         return 1;
     return run(&server);
 }

@@ -11,7 +11,7 @@
 enum {
     GUESTS_MAX = 256,
     OUTBOX_MAX = 16384,
-    SWEEP_BUCKETS = 4096, /* at once */
+    SWEEP_SHARE = 64, /* of the table are looked through at once: all of it in some seconds */
 };
 #define RETRY_NS     MILLISECOND_NS
 #define SWEEP_NS     (100 * MILLISECOND_NS)
@@ -405,7 +405,7 @@ static tina_effect partition_handle(void *self, const tina_message *message, tin
         break;
     case TAG_SWEEP:
         me->is_sweeping = false;
-        store_sweep(&me->keeper.store, SWEEP_BUCKETS, kv_now_ms(server_of(ctx), ctx));
+        store_sweep(&me->keeper.store, store_bucket_count(&me->keeper.store) / SWEEP_SHARE, kv_now_ms(server_of(ctx), ctx));
         break;
     case TINA_TAG_DOWN:
         memcpy(&down, message->payload, sizeof down);
