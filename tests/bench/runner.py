@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # ctest: timeout 240
+# ctest: alone
 """The runner of the benchmark suite, with small scripts in place of the programs."""
 
 import contextlib
