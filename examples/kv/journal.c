@@ -150,10 +150,6 @@ static void end_load(kv_journal *me, uint64_t file_size, tina_ctx *ctx)
 {
     char text[120];
     uint64_t rest = file_size - me->size;
-    if (me->size == 0 && file_size > LOG_HEAD_SIZE + sizeof(log_identity)) {
-        give_up(me, "it is no log, or its begin is damaged", ctx);
-        return;
-    }
     if (rest > JOURNAL_TAIL_MAX) {
         snprintf(text, sizeof text, "it is damaged at byte %llu, with %llu bytes behind: too much to be cut unasked",
                  (unsigned long long)me->size, (unsigned long long)rest);
@@ -219,6 +215,20 @@ static bool look_behind(kv_journal *me, bool is_end, tina_ctx *ctx)
     return true;
 }
 
+/* The begin of a file that was being made when a crash came: a piece of its first record, or zeros. */
+static bool may_be_begin(kv_journal *me, const tina_ctx *ctx)
+{
+    uint8_t begin[LOG_HEAD_SIZE + sizeof(log_identity)];
+    uint32_t same = 0, zeros = 0, size = put_begin(begin, ctx);
+    if (me->loaded > size)
+        return false;
+    for (uint32_t i = 0; i < me->loaded; i++) {
+        same += me->bytes[0][i] == begin[i];
+        zeros += me->bytes[0][i] == 0;
+    }
+    return same == me->loaded || zeros == me->loaded;
+}
+
 static void have_read(kv_journal *me, kv_keeper *keeper, const tina_message *message, tina_ctx *ctx)
 {
     bool is_end = message->io.size == 0;
@@ -229,6 +239,10 @@ static void have_read(kv_journal *me, kv_keeper *keeper, const tina_message *mes
     if (!me->is_damaged && !take_records(me, keeper, ctx))
         return;
     me->is_damaged |= is_end;
+    if (me->is_damaged && me->size == 0 && !may_be_begin(me, ctx)) {
+        give_up(me, "it is no log, or its begin is damaged", ctx);
+        return;
+    }
     if (me->is_damaged && !look_behind(me, is_end, ctx))
         return;
     if (is_end)
