@@ -515,15 +515,28 @@ static const kv_command *command_of(resp_text name)
     return NULL;
 }
 
-/* What clients ask when they begin. Of the commands there is no more to be told than how many they are. */
+/* Names and arities; what else Redis tells of a command is nothing here. */
+static void say_commands(const kv_call *call)
+{
+    uint32_t size = resp_put_line((uint8_t *)call->text, '*', COMMAND_COUNT);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+        size += (uint32_t)snprintf(call->text + size, COMMAND_TEXT_MAX - size,
+                                   "*6\r\n$%zu\r\n%s\r\n:%d\r\n*0\r\n:0\r\n:0\r\n:0\r\n", strlen(commands[i].name),
+                                   commands[i].name, commands[i].arity);
+    say_bytes(call, call->text, size);
+}
+
+/* What clients ask when they begin. */
 static void run_command(const kv_call *call)
 {
     const resp_args *args = call->args;
     bool wants_count = args->count > 1 && resp_is_word(args->argv[1], "count");
-    bool wants_list = args->count == 1 || resp_is_word(args->argv[1], "docs") || resp_is_word(args->argv[1], "info") ||
-                      resp_is_word(args->argv[1], "list");
+    bool wants_list = args->count > 1 && (resp_is_word(args->argv[1], "docs") || resp_is_word(args->argv[1], "info") ||
+                                          resp_is_word(args->argv[1], "list"));
     if (wants_count)
         say_bytes(call, call->text, resp_put_line((uint8_t *)call->text, ':', COMMAND_COUNT));
+    else if (args->count == 1)
+        say_commands(call);
     else if (wants_list)
         say(call, "*0\r\n");
     else

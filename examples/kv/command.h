@@ -16,7 +16,7 @@ enum {
     COMMAND_INPUT_MAX = 16 * 1024, /* bytes of a command that are looked at at once, but for those of a large value */
     COMMAND_VALUE_MAX = 11 * 1024, /* bytes of a value that goes with its step */
     COMMAND_NAME_MAX = 64,         /* bytes of a client's name */
-    COMMAND_TEXT_MAX = 768,
+    COMMAND_TEXT_MAX = 4096,
 };
 
 typedef struct kv_plan {

@@ -18,6 +18,7 @@
 #define TICK_NS    (1000 * MILLISECOND_NS)
 #define ANSWER_NS  (30000 * MILLISECOND_NS) /* for a partition to answer: a disk may be slow */
 #define SEND_NS    (30000 * MILLISECOND_NS) /* for a client to take a reply */
+#define END_NS     (5000 * MILLISECOND_NS)  /* for what is under way when the server ends */
 #define COMMAND_NS (60000 * MILLISECOND_NS) /* for it to go on with a command that it has begun, if not --timeout is less */
 
 typedef struct connection {
@@ -397,6 +398,8 @@ static tina_effect ask_whether_lost(connection *me, tina_ctx *ctx)
 /* How long what is under way may take; 0: for ever. */
 static uint64_t patience(const connection *me, const tina_ctx *ctx)
 {
+    if (me->is_ending)
+        return END_NS;
     if (me->is_asking || me->is_retrying)
         return ANSWER_NS;
     if (me->is_sending)
@@ -442,6 +445,7 @@ static tina_effect connection_finish(connection *me, tina_ctx *ctx)
     me->is_ending = true;
     if (!me->is_asking && !me->is_sending)
         return tina_done();
+    begin_waiting(me, ctx);
     if (me->is_receiving)
         tina_io_cancel(ctx, me->fd, TINA_READ_HALF);
     return tina_receive();

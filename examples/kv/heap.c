@@ -113,6 +113,15 @@ static void split(kv_heap *heap, heap_ref ref, uint32_t units)
     list(heap, ref + units);
 }
 
+/* Large ones are rounded up by a thirtieth, so that one that was given back fits many others. */
+static uint32_t rounded(uint32_t units)
+{
+    if (units < HEAP_STEPS)
+        return units;
+    uint32_t step = 1u << (31 - (uint32_t)__builtin_clz(units) - STEP_BITS + 1);
+    return (units + step - 1) & ~(step - 1);
+}
+
 /* In the list where some are too small, a few looks: it has what was given back of the same size. */
 static heap_ref find_near(const kv_heap *heap, uint32_t units)
 {
@@ -130,7 +139,7 @@ heap_ref heap_take(kv_heap *heap, size_t size)
 {
     if (size > (size_t)INT32_MAX * HEAP_UNIT / 2)
         return 0;
-    uint32_t units = (uint32_t)((size + HEAP_OVERHEAD + HEAP_UNIT - 1) / HEAP_UNIT);
+    uint32_t units = rounded((uint32_t)((size + HEAP_OVERHEAD + HEAP_UNIT - 1) / HEAP_UNIT));
     heap_ref ref = find_near(heap, units);
     if (ref == 0)
         ref = find(heap, place_for(units));

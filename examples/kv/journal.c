@@ -51,7 +51,6 @@ static tina_op operation(kv_journal *me, journal_work work, const tina_ctx *ctx)
     const uint32_t both = TINA_OPEN_READ | TINA_OPEN_WRITE | TINA_OPEN_CREATE;
     switch (work) {
     case WORK_OPEN: return (tina_op){.kind = TINA_IO_OPEN, .path = me->path, .flags = both};
-    case WORK_SIZE: return (tina_op){.kind = TINA_IO_STAT, .fd = me->file};
     case WORK_READ: return (tina_op){.kind = TINA_IO_READ, .fd = me->file, .offset = me->read_at};
     case WORK_CUT: return (tina_op){.kind = TINA_IO_TRUNCATE, .fd = me->file, .size = me->size};
     case WORK_WRITE_BEGIN: return write_to(me->file, flying(me), 0);
@@ -96,6 +95,7 @@ static void load(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
     store_clear(&keeper->store);
     me->loaded = 0;
     me->read_at = me->size = 0;
+    me->is_damaged = false;
     start(me, WORK_OPEN, ctx);
 }
 
@@ -150,10 +150,6 @@ static void end_load(kv_journal *me, uint64_t file_size, tina_ctx *ctx)
 {
     char text[120];
     uint64_t rest = file_size - me->size;
-    if (me->size == 0 && file_size > LOG_HEAD_SIZE + sizeof(log_identity)) {
-        give_up(me, "it is no log, or its begin is damaged", ctx);
-        return;
-    }
     if (rest > JOURNAL_TAIL_MAX) {
         snprintf(text, sizeof text, "it is damaged at byte %llu, with %llu bytes behind: too much to be cut unasked",
                  (unsigned long long)me->size, (unsigned long long)rest);
@@ -170,38 +166,89 @@ static void end_load(kv_journal *me, uint64_t file_size, tina_ctx *ctx)
         after_cut(me, ctx);
 }
 
-/* The records that are whole; what is left of the bytes waits for more. */
-static bool take_records(kv_journal *me, kv_keeper *keeper, bool *is_bad, tina_ctx *ctx)
+static void keep_rest(kv_journal *me, uint32_t used)
 {
-    uint8_t *bytes = me->bytes[0];
+    me->loaded -= used;
+    memmove(me->bytes[0], me->bytes[0] + used, me->loaded);
+}
+
+/* The records that are whole; what is left of the bytes waits for more. False: that is the end. */
+static bool take_records(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
+{
     uint32_t at = 0, needed;
     log_record record;
     log_status status;
-    while ((status = log_get(bytes + at, me->loaded - at, &record, &needed)) == LOG_WHOLE) {
+    while ((status = log_get(me->bytes[0] + at, me->loaded - at, &record, &needed)) == LOG_WHOLE) {
         if (!take_record(me, keeper, &record, ctx))
             return false;
         at += needed;
         me->size += needed;
     }
-    me->loaded -= at;
-    memmove(bytes, bytes + at, me->loaded);
-    *is_bad = status == LOG_BAD;
+    keep_rest(me, at);
+    me->is_damaged = status == LOG_BAD;
     return true;
+}
+
+/*
+ * Behind what can't be read: a torn write, or damage? Each record says how much was on the
+ * disk when it was made. One that was made when this place was there already proves that
+ * it was no write that a crash cut short. False: so it is.
+ */
+static bool look_behind(kv_journal *me, bool is_end, tina_ctx *ctx)
+{
+    char text[120];
+    uint32_t at = 0, needed;
+    log_record record;
+    while (at < me->loaded) {
+        log_status status = log_get(me->bytes[0] + at, me->loaded - at, &record, &needed);
+        if (status == LOG_PART && !is_end)
+            break;
+        if (status == LOG_WHOLE && record.synced > me->size) {
+            snprintf(text, sizeof text, "it is damaged at byte %llu, and there are records behind that",
+                     (unsigned long long)me->size);
+            give_up(me, text, ctx);
+            return false;
+        }
+        at += status == LOG_WHOLE ? needed : 1;
+    }
+    keep_rest(me, at);
+    return true;
+}
+
+/* The begin of a file that was being made when a crash came: a piece of its first record, or zeros. */
+static bool may_be_begin(kv_journal *me, const tina_ctx *ctx)
+{
+    uint8_t begin[LOG_HEAD_SIZE + sizeof(log_identity)];
+    uint32_t same = 0, zeros = 0, size = put_begin(begin, ctx);
+    if (me->loaded > size)
+        return false;
+    for (uint32_t i = 0; i < me->loaded; i++) {
+        same += me->bytes[0][i] == begin[i];
+        zeros += me->bytes[0][i] == 0;
+    }
+    return same == me->loaded || zeros == me->loaded;
 }
 
 static void have_read(kv_journal *me, kv_keeper *keeper, const tina_message *message, tina_ctx *ctx)
 {
-    bool is_bad;
-    if (message->io.size == 0) {
-        end_load(me, me->read_at, ctx);
-        return;
-    }
-    memcpy(me->bytes[0] + me->loaded, message->io.data, message->io.size);
+    bool is_end = message->io.size == 0;
+    if (!is_end)
+        memcpy(me->bytes[0] + me->loaded, message->io.data, message->io.size);
     me->loaded += (uint32_t)message->io.size;
     me->read_at += message->io.size;
-    if (!take_records(me, keeper, &is_bad, ctx))
+    if (!me->is_damaged && !take_records(me, keeper, ctx))
         return;
-    start(me, is_bad ? WORK_SIZE : WORK_READ, ctx);
+    me->is_damaged |= is_end;
+    if (me->is_damaged && me->size == 0 && !may_be_begin(me, ctx)) {
+        give_up(me, "it is no log, or its begin is damaged", ctx);
+        return;
+    }
+    if (me->is_damaged && !look_behind(me, is_end, ctx))
+        return;
+    if (is_end)
+        end_load(me, me->read_at, ctx);
+    else
+        start(me, WORK_READ, ctx);
 }
 
 static void be_ready(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
@@ -212,6 +259,7 @@ static void be_ready(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
     me->synced = me->size;
     me->synced_ns = tina_now(ctx);
     me->buffers[0].size = me->buffers[1].size = 0;
+    me->buffers[0].synced = me->buffers[1].synced = me->synced;
     keeper->log = &me->buffers[me->filling];
     keeper->is_loading = false;
     tina_log(ctx, TINA_LOG_INFO, "%s: %llu keys in %llu bytes", me->path, (unsigned long long)keeper->store.count,
@@ -231,6 +279,7 @@ static void write_next(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
     me->appended = me->in_flight;
     me->filling = 1 - me->filling;
     me->buffers[me->filling].size = 0;
+    me->buffers[me->filling].synced = me->is_rewriting ? 0 : me->synced; /* of which file it will be is not known */
     keeper->log = &me->buffers[me->filling];
     me->wants_copy = me->owes_snapshot = me->is_rewriting;
     start(me, WORK_WRITE, ctx);
@@ -400,6 +449,7 @@ static void change_files(kv_journal *me, tina_ctx *ctx)
     me->file = me->other;
     me->other = (tina_fd){0};
     me->size = me->synced = me->other_size;
+    me->buffers[0].synced = me->buffers[1].synced = me->synced;
     me->synced_ns = tina_now(ctx);
     me->is_rewriting = me->wants_copy = me->owes_snapshot = false;
     me->rewrites++;
@@ -453,7 +503,6 @@ static journal_news work_done(kv_journal *me, kv_keeper *keeper, const tina_mess
         start(me, WORK_READ, ctx);
         break;
     case WORK_READ: have_read(me, keeper, message, ctx); break;
-    case WORK_SIZE: end_load(me, message->io.size, ctx); break;
     case WORK_CUT: start(me, WORK_SYNC_CUT, ctx); break;
     case WORK_SYNC_CUT: after_cut(me, ctx); break;
     case WORK_WRITE_BEGIN:

@@ -21,7 +21,6 @@ enum {
 typedef enum journal_work {
     WORK_NONE,
     WORK_OPEN,
-    WORK_SIZE,
     WORK_READ,
     WORK_CUT,
     WORK_SYNC_CUT,
@@ -44,6 +43,7 @@ typedef struct kv_journal {
     bool is_used, is_ready; /* is_ready: all was read, and records are taken */
     bool is_waiting;        /* for a timer, before the work is tried again */
     bool is_under_way;      /* the work's operation */
+    bool is_damaged;        /* while it is read: behind size nothing is taken any more, only looked at */
     bool is_rewriting, is_ending, is_over;
     bool wants_copy;          /* what was written to the file has to go to the new one, too */
     bool owes_snapshot;       /* a piece of it, before more is appended */

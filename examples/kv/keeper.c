@@ -98,8 +98,11 @@ static void put_record(const act *me, const log_record *record)
 {
     log_buffer *log = me->keeper->log;
     me->run->is_changed = true;
-    if (log != NULL)
-        log->size += log_put(log->data + log->size, record);
+    if (log == NULL)
+        return;
+    log_record made = *record;
+    made.synced = log->synced;
+    log->size += log_put(log->data + log->size, &made);
 }
 
 static void log_entry(const act *me, kv_entry *entry)

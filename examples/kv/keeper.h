@@ -15,6 +15,7 @@ enum { KEEPER_LINE_MAX = 256 }; /* bytes of a reply that is no value */
 typedef struct log_buffer {
     uint8_t *data;
     uint32_t size, capacity;
+    uint64_t synced; /* which its records say */
 } log_buffer;
 
 typedef struct kv_keeper {

@@ -12,7 +12,7 @@
  *  11  1  version of the format: 1
  *  12  4  checksum of the head from byte 4 to 12, so that its sizes can be believed
  *  16  8  when it expires
- *  24  8  zeros
+ *  24  8  bytes of the file that were on the disk when the record was made
  *  32     key, value
  */
 enum { FORMAT_VERSION = 1 };
@@ -47,6 +47,7 @@ uint32_t log_put(uint8_t *out, const log_record *record)
     out[11] = FORMAT_VERSION;
     put_number(out + 12, checksum(out + 4, 8), 4);
     put_number(out + 16, record->expires_ms, 8);
+    put_number(out + 24, record->synced, 8);
     if (record->key_size != 0)
         memcpy(out + LOG_HEAD_SIZE, record->key, record->key_size);
     if (record->value_size != 0)
@@ -78,6 +79,7 @@ log_status log_get(const uint8_t *data, size_t size, log_record *record, uint32_
         return LOG_BAD;
     record->kind = data[10];
     record->expires_ms = get_number(data + 16, 8);
+    record->synced = get_number(data + 24, 8);
     record->key = data + LOG_HEAD_SIZE;
     record->value = record->key + record->key_size;
     return LOG_WHOLE;

@@ -32,6 +32,7 @@ typedef struct log_identity {
 typedef struct log_record {
     uint8_t kind;
     uint64_t expires_ms;
+    uint64_t synced; /* bytes of the file that were on the disk when the record was made */
     const uint8_t *key, *value;
     uint32_t key_size, value_size;
 } log_record;

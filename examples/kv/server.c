@@ -60,6 +60,7 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .backend = (uint8_t)server->backend,
         .signals = TINA_SIGNALS_ALL,
         .quiet = server->is_quiet,
-        .spin_ns = TINA_NONE_NS,
+        /* One shard alone has nobody to answer at once; several ask each other all the time. */
+        .spin_ns = server->partition_count == 1 ? TINA_NONE_NS : 0,
     };
 }
