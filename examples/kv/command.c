@@ -39,6 +39,8 @@ typedef struct kv_command {
     uint8_t goes_on; /* instead: what goes on, for each key */
     uint8_t kind;    /* of a step */
     bool is_seconds, is_absolute;
+    const char *flags; /* what COMMAND tells of it: words, and the first key, the last, and the step between them */
+    int8_t keys[3];
 } kv_command;
 
 /* ---- Answers that no partition has to give ------------------------------------------ */
@@ -473,36 +475,42 @@ static void run_whole(const kv_call *call)
 
 /* The busiest first. */
 static const kv_command commands[] = {
-    {.name = "get", .arity = 2, .run = run_key, .kind = STEP_GET},
-    {.name = "set", .arity = -3, .run = run_set},
-    {.name = "ping", .arity = -1, .run = run_ping},
-    {.name = "incr", .arity = 2, .run = run_add},
-    {.name = "del", .arity = -2, .goes_on = GO_DELETE},
-    {.name = "exists", .arity = -2, .goes_on = GO_EXISTS},
-    {.name = "mget", .arity = -2, .goes_on = GO_GET},
-    {.name = "mset", .arity = -3, .goes_on = GO_SET},
-    {.name = "expire", .arity = -3, .run = run_expire, .is_seconds = true},
-    {.name = "ttl", .arity = 2, .run = run_key, .kind = STEP_TTL},
-    {.name = "pttl", .arity = 2, .run = run_key, .kind = STEP_PTTL},
-    {.name = "incrby", .arity = 3, .run = run_add},
-    {.name = "decr", .arity = 2, .run = run_add},
-    {.name = "decrby", .arity = 3, .run = run_add},
-    {.name = "unlink", .arity = -2, .goes_on = GO_DELETE},
-    {.name = "pexpire", .arity = -3, .run = run_expire},
-    {.name = "expireat", .arity = -3, .run = run_expire, .is_seconds = true, .is_absolute = true},
-    {.name = "persist", .arity = 2, .run = run_key, .kind = STEP_PERSIST},
-    {.name = "strlen", .arity = 2, .run = run_key, .kind = STEP_LENGTH},
-    {.name = "echo", .arity = 2, .run = run_echo},
-    {.name = "dbsize", .arity = 1, .run = run_whole, .goes_on = GO_COUNT},
-    {.name = "flushall", .arity = -1, .run = run_clear},
-    {.name = "flushdb", .arity = -1, .run = run_clear},
-    {.name = "info", .arity = -1, .run = run_whole, .goes_on = GO_INFO},
-    {.name = "select", .arity = 2, .run = run_select},
-    {.name = "hello", .arity = -1, .run = run_hello},
-    {.name = "client", .arity = -2, .run = run_client},
-    {.name = "config", .arity = -2, .run = run_config},
-    {.name = "command", .arity = -1, .run = run_command},
-    {.name = "quit", .arity = -1, .run = run_quit},
+    {.name = "get", .arity = 2, .run = run_key, .kind = STEP_GET, .flags = "readonly fast", .keys = {1, 1, 1}},
+    {.name = "set", .arity = -3, .run = run_set, .flags = "write denyoom", .keys = {1, 1, 1}},
+    {.name = "ping", .arity = -1, .run = run_ping, .flags = "fast"},
+    {.name = "incr", .arity = 2, .run = run_add, .flags = "write denyoom fast", .keys = {1, 1, 1}},
+    {.name = "del", .arity = -2, .goes_on = GO_DELETE, .flags = "write", .keys = {1, -1, 1}},
+    {.name = "exists", .arity = -2, .goes_on = GO_EXISTS, .flags = "readonly fast", .keys = {1, -1, 1}},
+    {.name = "mget", .arity = -2, .goes_on = GO_GET, .flags = "readonly fast", .keys = {1, -1, 1}},
+    {.name = "mset", .arity = -3, .goes_on = GO_SET, .flags = "write denyoom", .keys = {1, -1, 2}},
+    {.name = "expire", .arity = -3, .run = run_expire, .is_seconds = true, .flags = "write fast", .keys = {1, 1, 1}},
+    {.name = "ttl", .arity = 2, .run = run_key, .kind = STEP_TTL, .flags = "readonly fast", .keys = {1, 1, 1}},
+    {.name = "pttl", .arity = 2, .run = run_key, .kind = STEP_PTTL, .flags = "readonly fast", .keys = {1, 1, 1}},
+    {.name = "incrby", .arity = 3, .run = run_add, .flags = "write denyoom fast", .keys = {1, 1, 1}},
+    {.name = "decr", .arity = 2, .run = run_add, .flags = "write denyoom fast", .keys = {1, 1, 1}},
+    {.name = "decrby", .arity = 3, .run = run_add, .flags = "write denyoom fast", .keys = {1, 1, 1}},
+    {.name = "unlink", .arity = -2, .goes_on = GO_DELETE, .flags = "write fast", .keys = {1, -1, 1}},
+    {.name = "pexpire", .arity = -3, .run = run_expire, .flags = "write fast", .keys = {1, 1, 1}},
+    {.name = "expireat",
+     .arity = -3,
+     .run = run_expire,
+     .is_seconds = true,
+     .is_absolute = true,
+     .flags = "write fast",
+     .keys = {1, 1, 1}},
+    {.name = "persist", .arity = 2, .run = run_key, .kind = STEP_PERSIST, .flags = "write fast", .keys = {1, 1, 1}},
+    {.name = "strlen", .arity = 2, .run = run_key, .kind = STEP_LENGTH, .flags = "readonly fast", .keys = {1, 1, 1}},
+    {.name = "echo", .arity = 2, .run = run_echo, .flags = "loading stale fast"},
+    {.name = "dbsize", .arity = 1, .run = run_whole, .goes_on = GO_COUNT, .flags = "readonly fast"},
+    {.name = "flushall", .arity = -1, .run = run_clear, .flags = "write"},
+    {.name = "flushdb", .arity = -1, .run = run_clear, .flags = "write"},
+    {.name = "info", .arity = -1, .run = run_whole, .goes_on = GO_INFO, .flags = "loading stale"},
+    {.name = "select", .arity = 2, .run = run_select, .flags = "loading stale fast"},
+    {.name = "hello", .arity = -1, .run = run_hello, .flags = "noscript loading stale fast no_auth allow_busy"},
+    {.name = "client", .arity = -2, .run = run_client, .flags = ""},
+    {.name = "config", .arity = -2, .run = run_config, .flags = ""},
+    {.name = "command", .arity = -1, .run = run_command, .flags = "loading stale"},
+    {.name = "quit", .arity = -1, .run = run_quit, .flags = "noscript loading stale fast no_auth allow_busy"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -515,15 +523,31 @@ static const kv_command *command_of(resp_text name)
     return NULL;
 }
 
-/* Names and arities; what else Redis tells of a command is nothing here. */
+static uint32_t put_flags(char *out, uint32_t room, const char *flags)
+{
+    uint32_t size = 0, count = *flags != '\0';
+    for (const char *letter = flags; *letter != '\0'; letter++)
+        count += *letter == ' ';
+    size += (uint32_t)snprintf(out, room, "*%u\r\n", count);
+    for (; *flags != '\0'; flags += strcspn(flags, " "), flags += *flags == ' ')
+        size += (uint32_t)snprintf(out + size, room - size, "+%.*s\r\n", (int)strcspn(flags, " "), flags);
+    return size;
+}
+
+/* Names, arities, flags and where the keys are. */
 static void say_commands(const kv_call *call)
 {
-    uint32_t size = resp_put_line((uint8_t *)call->text, '*', COMMAND_COUNT);
-    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
-        size += (uint32_t)snprintf(call->text + size, COMMAND_TEXT_MAX - size,
-                                   "*6\r\n$%zu\r\n%s\r\n:%d\r\n*0\r\n:0\r\n:0\r\n:0\r\n", strlen(commands[i].name),
-                                   commands[i].name, commands[i].arity);
-    say_bytes(call, call->text, size);
+    char *text = call->text;
+    uint32_t size = resp_put_line((uint8_t *)text, '*', COMMAND_COUNT);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
+        const kv_command *command = &commands[i];
+        size += (uint32_t)snprintf(text + size, COMMAND_TEXT_MAX - size, "*6\r\n$%zu\r\n%s\r\n:%d\r\n",
+                                   strlen(command->name), command->name, command->arity);
+        size += put_flags(text + size, COMMAND_TEXT_MAX - size, command->flags);
+        size += (uint32_t)snprintf(text + size, COMMAND_TEXT_MAX - size, ":%d\r\n:%d\r\n:%d\r\n", command->keys[0],
+                                   command->keys[1], command->keys[2]);
+    }
+    say_bytes(call, text, size);
 }
 
 /* What clients ask when they begin. */
