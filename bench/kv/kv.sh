@@ -15,4 +15,12 @@ for word; do
     esac
 done
 [ "$log" = none ] || options+=(--dir "$dir" --fsync "$log")
-exec "$here/kv-server" --port 0 "${options[@]}" > >(sed -un 's/.*listening on [^ ]*:\([0-9]*\).*/port \1/p')
+
+# Its port is told once each shard has read its log.
+tell_port() {
+    while read -r port; do
+        while redis-cli -p "$port" mget {0..63} | grep -q LOADING; do sleep 0.02; done
+        echo "port $port"
+    done
+}
+exec "$here/kv-server" --port 0 "${options[@]}" > >(sed -un 's/.*listening on [^ ]*:\([0-9]*\).*/\1/p' | tell_port)
