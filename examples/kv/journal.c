@@ -15,10 +15,12 @@ static void start(kv_journal *me, journal_work work, tina_ctx *ctx);
 static journal_news unlinked(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx);
 static journal_news next_work(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx);
 
+/* Where no timer is free, whoever asks for something next makes it try again: see journal_push. */
 static void wait_for(kv_journal *me, uint64_t delay_ns, tina_ctx *ctx)
 {
     if (!me->is_waiting)
         me->is_waiting = tina_timer_start(ctx, delay_ns, TAG_LOG, NULL) == TINA_OK;
+    me->lacks_timer = !me->is_waiting;
 }
 
 static void close_file(tina_fd *fd, tina_ctx *ctx)
@@ -567,6 +569,8 @@ uint64_t journal_end(const kv_journal *me, const tina_ctx *ctx)
 
 void journal_push(kv_journal *me, kv_keeper *keeper, tina_ctx *ctx)
 {
+    if (me->lacks_timer)
+        wait_for(me, TRY_NS, ctx);
     if (me->is_ready && !me->is_under_way && me->work == WORK_NONE && me->buffers[me->filling].size != 0)
         next_work(me, keeper, ctx);
 }

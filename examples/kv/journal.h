@@ -42,6 +42,7 @@ typedef enum journal_work {
 typedef struct kv_journal {
     bool is_used, is_ready; /* is_ready: all was read, and records are taken */
     bool is_waiting;        /* for a timer, before the work is tried again */
+    bool lacks_timer;       /* there was none to wait for */
     bool is_under_way;      /* the work's operation */
     bool is_damaged;        /* while it is read: behind size nothing is taken any more, only looked at */
     bool is_rewriting, is_ending, is_over;
