@@ -32,7 +32,8 @@ typedef enum step_kind {
 } step_kind;
 
 enum {
-    STEP_NX = 1, /* only where there is none; of an expiry: only where there is none */
+    STEP_NX = 1,     /* only where there is none; of an expiry: only where there is none */
+    STEP_WITHIN = 1, /* of a get: in an array, where no error is said; it waits */
     STEP_XX = 2,
     STEP_OLD = 4,  /* of a set: say what was there; of an expiry: only a later one */
     STEP_KEEP = 8, /* of a set: keep the expiry; of an expiry: only an earlier one */

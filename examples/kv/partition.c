@@ -40,7 +40,7 @@ typedef struct partition {
     guest guests[GUESTS_MAX];
     uint32_t guest_count;
     uint32_t outbox_first, outbox_count;
-    bool is_retrying, is_sweeping, is_ending;
+    bool is_ready, is_retrying, is_sweeping, is_ending;
     uint64_t requests, requests_before;
     parcel outbox[OUTBOX_MAX];
 } partition;
@@ -358,14 +358,24 @@ static void sweep_later(partition *me, tina_ctx *ctx)
 
 /* ---- Its life ------------------------------------------------------------------------------ */
 
+static void note_if_ready(partition *me, tina_ctx *ctx)
+{
+    if (me->is_ready || me->keeper.is_loading)
+        return;
+    me->is_ready = true;
+    atomic_fetch_or_explicit(&server_of(ctx)->ready, UINT64_C(1) << tina_shard(ctx), memory_order_relaxed);
+}
+
 static tina_effect partition_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
 {
     (void)args, (void)args_size;
     partition *me = self;
-    const kv_server *server = server_of(ctx);
+    kv_server *server = server_of(ctx);
+    atomic_fetch_and_explicit(&server->ready, ~(UINT64_C(1) << tina_shard(ctx)), memory_order_relaxed);
     uint8_t *memory = server->memory + (size_t)tina_shard(ctx) * server->memory_size;
     store_begin(&me->keeper.store, memory, server->memory_size, server->secret);
     journal_begin(&me->journal, &me->keeper, ctx);
+    note_if_ready(me, ctx);
     return tina_receive();
 }
 
@@ -385,6 +395,7 @@ static tina_effect hear(partition *me, journal_news news, tina_ctx *ctx)
 {
     if (news == JOURNAL_FAILED)
         return tina_crash(END_LOG_FAILED);
+    note_if_ready(me, ctx);
     if (news == JOURNAL_SAFE)
         empty_outbox(me, ctx);
     return tina_receive();

@@ -67,6 +67,7 @@ typedef struct kv_server {
     tina_metrics_args metrics; /* its address NULL: none are served */
     uint64_t rewrite_min;      /* bytes of a log, below which it is not written anew */
     bool is_quiet, wants_stats;
+    _Atomic uint64_t ready;             /* a bit for each partition, its own to set: it has read its log */
     _Atomic bool has_failed;            /* a log can't be used: the program ends */
     uint64_t failed_ns[PARTITIONS_MAX]; /* each partition's own: when its log failed, which outlives it */
 
@@ -83,6 +84,13 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec);
 static inline uint64_t kv_now_ms(const kv_server *server, const tina_ctx *ctx)
 {
     return server->epoch_ms + tina_now(ctx) / MILLISECOND_NS;
+}
+
+/* Whether all partitions have read their logs. */
+static inline bool kv_is_ready(kv_server *server)
+{
+    /* Relaxed: nothing is read on the strength of it; a partition that is asked too early says so itself. */
+    return atomic_load_explicit(&server->ready, memory_order_relaxed) == UINT64_MAX >> (64 - server->partition_count);
 }
 
 /* The isolates. */
