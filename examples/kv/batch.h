@@ -82,7 +82,7 @@ typedef struct kv_reply {
 
 /* One partition's part of what INFO says. */
 typedef struct kv_partition_info {
-    uint64_t keys, expiring, expired, hits, misses, steps;
+    uint64_t keys, expiring, expired, hits, misses, steps, clients;
     uint64_t memory_used, memory_size, live_bytes;
     uint64_t loading, log_size, log_synced, rewrites, log_failures;
 } kv_partition_info;

@@ -237,7 +237,14 @@ static void send_piece(partition *me, const tina_message *message, tina_ctx *ctx
 
 /* ---- Steps ------------------------------------------------------------------------------ */
 
-static void tell_info(const partition *me, keeper_run *run)
+/* Clients of this shard's desk; their keys may be anywhere. */
+static uint32_t clients_here(tina_ctx *ctx)
+{
+    tina_type_stats stats;
+    return tina_type_stats_of(ctx, tina_shard(ctx), TYPE_CONNECTION, &stats) == TINA_OK ? stats.isolates : 0;
+}
+
+static void tell_info(const partition *me, keeper_run *run, tina_ctx *ctx)
 {
     const kv_keeper *keys = &me->keeper;
     kv_partition_info info = {
@@ -247,6 +254,7 @@ static void tell_info(const partition *me, keeper_run *run)
         .hits = keys->hits,
         .misses = keys->misses,
         .steps = keys->steps,
+        .clients = clients_here(ctx),
         .memory_used = store_used(&keys->store),
         .memory_size = keys->store.memory_size,
         .live_bytes = keys->store.live_bytes,
@@ -318,7 +326,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         .reply = {.round = request.round},
     };
     if (is_info(data, size))
-        tell_info(me, &run);
+        tell_info(me, &run, ctx);
     else
         serve(me, from, data, size, &run, ctx);
     if (run.reply.done == 0 || (run.large != NULL && !keep_large(me, from, &run, ctx))) {

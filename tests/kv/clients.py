@@ -145,6 +145,22 @@ def rude_ones(backend):
         ends_as_it_began(server, descriptors)
 
 
+def clients_are_counted(backend):
+    """INFO knows those of all shards, and not those who have left."""
+    with folder() as place, server_of(place, backend) as server, contextlib.ExitStack() as stack:
+        def count(talk):
+            return int(re.search(rb"^connected_clients:(\d+)\r$", talk.ask("INFO"), re.MULTILINE)[1])
+
+        talks = [stack.enter_context(Talk(server, index)) for index in range(7)]
+        for talk in talks:
+            talk.ask("PING")
+        wait_until(lambda: count(talks[0]) == 7, "seven are counted")
+        for talk in talks[4:]:
+            talk.close()
+        wait_until(lambda: count(talks[0]) == 4, "four are counted")
+        check(server.stop() == 0, "exit status", server.process.returncode)
+
+
 def half_closed(backend):
     """Who sends all and then its end gets all answers, then the end."""
     with folder() as place, server_of(place, backend) as server, Talk(server) as talk:
@@ -242,7 +258,7 @@ def metrics_are_served(backend):
 
 TESTS = (more_than_fit, silent_ones_are_ended, active_ones_stay, those_who_do_not_read, rude_ones, half_closed,
          sigterm_under_load, sigterm_beside_silent_ones, no_descriptor,
-         metrics_are_served)
+         metrics_are_served, clients_are_counted)
 
 if __name__ == "__main__":
     for name in backends():
