@@ -32,7 +32,8 @@ typedef enum step_kind {
 } step_kind;
 
 enum {
-    STEP_NX = 1, /* only where there is none; of an expiry: only where there is none */
+    STEP_NX = 1,     /* only where there is none; of an expiry: only where there is none */
+    STEP_WITHIN = 1, /* of a get: in an array, where no error is said; it waits */
     STEP_XX = 2,
     STEP_OLD = 4,  /* of a set: say what was there; of an expiry: only a later one */
     STEP_KEEP = 8, /* of a set: keep the expiry; of an expiry: only an earlier one */
@@ -81,7 +82,7 @@ typedef struct kv_reply {
 
 /* One partition's part of what INFO says. */
 typedef struct kv_partition_info {
-    uint64_t keys, expiring, expired, hits, misses, steps;
+    uint64_t keys, expiring, expired, hits, misses, steps, clients;
     uint64_t memory_used, memory_size, live_bytes;
     uint64_t loading, log_size, log_synced, rewrites, log_failures;
 } kv_partition_info;

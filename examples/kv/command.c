@@ -18,10 +18,11 @@ enum {
     GO_END,
 };
 
-enum { SKIPPED_TOO_LARGE, SKIPPED_TOO_MANY };
+enum { SKIPPED_TOO_LARGE, SKIPPED_TOO_MANY, SKIPPED_LOADING };
 
 static const char out_of_range[] = "ERR value is not an integer or out of range";
 static const char syntax_error[] = "ERR syntax error";
+static const char is_loading[] = "LOADING Redis is loading the dataset in memory";
 
 /* What a command is run with. */
 typedef struct kv_call {
@@ -450,6 +451,18 @@ static void run_config(const kv_call *call)
 
 static void run_command(const kv_call *call);
 
+/* Each partition is asked, but not while one of them has nothing to say; INFO says that. */
+static void ask_all(const kv_call *call, uint8_t goes_on)
+{
+    if (call->client->is_loading && goes_on != GO_INFO) {
+        say_error(call, is_loading);
+        return;
+    }
+    call->plan->command = goes_on;
+    call->plan->left = call->client->partition_count;
+    call->next->kind = NEXT_NOTHING;
+}
+
 /* Both forms are the same here. */
 static void run_clear(const kv_call *call)
 {
@@ -459,17 +472,10 @@ static void run_clear(const kv_call *call)
         say_error(call, syntax_error);
         return;
     }
-    call->plan->command = GO_CLEAR;
-    call->plan->left = call->client->partition_count;
-    call->next->kind = NEXT_NOTHING;
+    ask_all(call, GO_CLEAR);
 }
 
-static void run_whole(const kv_call *call)
-{
-    call->plan->command = command_of(call->args->argv[0])->goes_on;
-    call->plan->left = call->client->partition_count;
-    call->next->kind = NEXT_NOTHING;
-}
+static void run_whole(const kv_call *call) { ask_all(call, command_of(call->args->argv[0])->goes_on); }
 
 /* ---- The list ----------------------------------------------------------------------------- */
 
@@ -605,7 +611,9 @@ static void count_down(const kv_call *call, uint8_t goes_on)
     kv_plan *plan = call->plan;
     plan->left--;
     plan->command = plan->left == 0 ? GO_NONE : goes_on;
-    if (goes_on != GO_GET) /* whose keys are answered one by one */
+    if (goes_on == GO_GET) /* whose keys are answered one by one */
+        call->next->step.flags |= STEP_WITHIN;
+    else
         call->next->step.flags |= (uint8_t)(STEP_ADDS | (plan->left == 0 ? STEP_LAST : 0));
 }
 
@@ -728,6 +736,8 @@ static void end_skip(const kv_call *call)
     call->plan->command = GO_NONE;
     if (call->plan->error == SKIPPED_TOO_MANY)
         say_error(call, "ERR too many arguments");
+    else if (call->plan->error == SKIPPED_LOADING)
+        say_error(call, is_loading);
     else
         say_error(call, "ERR an argument is too long");
 }
@@ -820,7 +830,9 @@ static void take_command(const kv_call *call, resp_status status, const uint8_t 
     const resp_args *args = call->args;
     const kv_command *command = command_of(args->argv[0]);
     uint32_t name_end = (uint32_t)(args->argv[0].data - begin) + args->argv[0].size + 2;
-    if (has_keys(command, count))
+    if (has_keys(command, count) && call->client->is_loading)
+        begin_skip(call, name_end, count - 1, SKIPPED_LOADING);
+    else if (has_keys(command, count))
         begin_keys(call, command, name_end, count);
     else if (is_set(command) && count <= RESP_ARGS_MAX && begin_large_set(call, args, begin, head, count))
         return;

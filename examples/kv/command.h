@@ -56,7 +56,8 @@ typedef struct kv_input {
 typedef struct kv_client {
     uint64_t id;
     uint32_t name_size;
-    bool is_logged; /* the keys are on a disk, too */
+    bool is_logged;  /* the keys are on a disk, too */
+    bool is_loading; /* a partition is: what is asked of several is refused as a whole */
     uint64_t memory_max;
     uint8_t partition_count;
     char name[COMMAND_NAME_MAX];

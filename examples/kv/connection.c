@@ -37,7 +37,7 @@ typedef struct connection {
     kv_input input;
 } connection;
 
-static const kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
+static kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
 
 static tina_effect go_on(connection *me, tina_ctx *ctx);
 
@@ -254,6 +254,7 @@ static tina_effect begin_round(connection *me, tina_ctx *ctx)
     made.partition = tina_shard(ctx);
     made.has_partition = false;
     batch_begin(&made.batch, data, capacity);
+    me->client.is_loading = !kv_is_ready(server_of(ctx));
     command_forget(&me->plan, &me->input);
     me->begin = me->plan;
     planned what = plan_round(me, &made);

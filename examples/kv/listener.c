@@ -1,5 +1,5 @@
 /*
- * Where clients come in. The listener gives each connection to the desk of the next shard;
+ * Where clients come in. When all partitions have read their logs, the listener gives each connection to the desk of the next shard;
  * a desk spawns an isolate for it, or tells it that there are too many.
  */
 #include "server.h"
@@ -64,7 +64,7 @@ typedef struct listener {
     tina_fd fd;
     tina_fd waiting; /* accepted, and not given away yet */
     uint8_t turn;    /* the shard that is next */
-    bool is_accepting, is_ending;
+    bool is_listening, is_accepting, is_ending;
 } listener;
 
 static tina_effect pause_for(uint64_t delay_ns, tina_ctx *ctx)
@@ -91,10 +91,38 @@ static tina_status open_socket(listener *me, tina_address *address, tina_ctx *ct
     if (status == TINA_OK)
         status = tina_bind(ctx, me->fd, address);
     if (status == TINA_OK)
-        status = tina_listen(ctx, me->fd, BACKLOG);
-    if (status == TINA_OK)
         status = tina_local_address(ctx, me->fd, address);
     return status;
+}
+
+static tina_effect refuse_to_listen(const tina_address *address, tina_status status, tina_ctx *ctx)
+{
+    char text[64];
+    tina_address_format(address, text, sizeof text);
+    tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s %s", text, tina_status_name(status),
+             strerror(tina_os_error(ctx)));
+    return tina_crash(2);
+}
+
+/* The first time it waits for all partitions; later one of them may be the reason why it begins anew. */
+static tina_effect listen_when_ready(listener *me, tina_ctx *ctx)
+{
+    kv_server *server = tina_user(ctx);
+    tina_address address = server->address;
+    char text[64];
+    if (me->is_ending)
+        return tina_done();
+    if (server->started_ns == 0 && !kv_is_ready(server))
+        return pause_for(PAUSE_NS, ctx);
+    address.port = (uint16_t)server->port;
+    tina_status status = tina_listen(ctx, me->fd, BACKLOG);
+    if (status != TINA_OK)
+        return refuse_to_listen(&address, status, ctx);
+    me->is_listening = true;
+    server->started_ns = tina_now(ctx);
+    tina_address_format(&address, text, sizeof text);
+    tina_log(ctx, TINA_LOG_INFO, "listening on %s", text);
+    return accept_next(me, ctx);
 }
 
 static tina_effect listener_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
@@ -103,19 +131,12 @@ static tina_effect listener_init(void *self, const void *args, size_t args_size,
     listener *me = self;
     kv_server *server = tina_user(ctx);
     tina_address address = server->address;
-    char text[64];
     address.port = (uint16_t)server->port;
     tina_status status = open_socket(me, &address, ctx);
-    tina_address_format(&address, text, sizeof text);
-    if (status != TINA_OK) {
-        tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s %s", text, tina_status_name(status),
-                 strerror(tina_os_error(ctx)));
-        return tina_crash(2);
-    }
+    if (status != TINA_OK)
+        return refuse_to_listen(&address, status, ctx);
     server->port = address.port;
-    server->started_ns = tina_now(ctx);
-    tina_log(ctx, TINA_LOG_INFO, "listening on %s", text);
-    return accept_next(me, ctx);
+    return listen_when_ready(me, ctx);
 }
 
 /* In turn. One whose shard is down is skipped; where a channel is full, the next ones wait in the kernel. */
@@ -175,7 +196,7 @@ static tina_effect listener_handle(void *self, const tina_message *message, tina
     listener *me = self;
     switch (message->tag) {
     case TINA_IO_ACCEPT: return accepted(me, message, ctx);
-    case TINA_TAG_TIMER: return go_on(me, ctx);
+    case TINA_TAG_TIMER: return me->is_listening ? go_on(me, ctx) : listen_when_ready(me, ctx);
     case TINA_TAG_FD: given_back(message, ctx); return tina_receive();
     case TINA_IO_SEND: turned_away(message, ctx); return tina_receive();
     case TINA_TAG_SHUTDOWN: return listener_finish(me, ctx);

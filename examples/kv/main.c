@@ -124,6 +124,7 @@ int main(int argc, char **argv)
         {"--connections", "at once, per shard; 1000", .number = &server.connections, .least = 1, .most = 100000},
         {"--timeout", "seconds after which an idle client is closed; 0: never", .number = &server.timeout, .most = 1000000},
         {"--seconds", "how long to run; 0: until SIGTERM or SIGINT", .number = &server.seconds, .most = 1000000000},
+        {"--metrics", "serve Prometheus metrics there, such as 127.0.0.1:9464", .text = &server.metrics.address},
         {"--backend", "auto, uring or epoll", .number = &server.backend, .choices = backends},
         {"--stats", "at the end, print what was used and where the messages went", .is_set = &server.wants_stats},
         {"--quiet", "only what is needed or wrong", .is_set = &server.is_quiet},
@@ -133,6 +134,9 @@ int main(int argc, char **argv)
     snprintf(address, sizeof address, "%s:0", host);
     if (tina_address_parse(address, &server.address) != TINA_OK)
         wrong_option("--host", "takes a numeric address, such as 127.0.0.1 or [::1]");
+    tina_address metrics;
+    if (server.metrics.address != NULL && tina_address_parse(server.metrics.address, &metrics) != TINA_OK)
+        wrong_option("--metrics", "takes a numeric address with a port, such as 127.0.0.1:9464");
     if (memory * MEBIBYTE / server.partition_count < STORE_MEMORY_MIN)
         wrong_option("--memory", "is too little for so many shards");
     ask_machine(&server);

@@ -40,7 +40,7 @@ typedef struct partition {
     guest guests[GUESTS_MAX];
     uint32_t guest_count;
     uint32_t outbox_first, outbox_count;
-    bool is_retrying, is_sweeping, is_ending;
+    bool is_ready, is_retrying, is_sweeping, is_ending;
     uint64_t requests, requests_before;
     parcel outbox[OUTBOX_MAX];
 } partition;
@@ -237,7 +237,14 @@ static void send_piece(partition *me, const tina_message *message, tina_ctx *ctx
 
 /* ---- Steps ------------------------------------------------------------------------------ */
 
-static void tell_info(const partition *me, keeper_run *run)
+/* Clients of this shard's desk; their keys may be anywhere. */
+static uint32_t clients_here(tina_ctx *ctx)
+{
+    tina_type_stats stats;
+    return tina_type_stats_of(ctx, tina_shard(ctx), TYPE_CONNECTION, &stats) == TINA_OK ? stats.isolates : 0;
+}
+
+static void tell_info(const partition *me, keeper_run *run, tina_ctx *ctx)
 {
     const kv_keeper *keys = &me->keeper;
     kv_partition_info info = {
@@ -247,6 +254,7 @@ static void tell_info(const partition *me, keeper_run *run)
         .hits = keys->hits,
         .misses = keys->misses,
         .steps = keys->steps,
+        .clients = clients_here(ctx),
         .memory_used = store_used(&keys->store),
         .memory_size = keys->store.memory_size,
         .live_bytes = keys->store.live_bytes,
@@ -318,7 +326,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         .reply = {.round = request.round},
     };
     if (is_info(data, size))
-        tell_info(me, &run);
+        tell_info(me, &run, ctx);
     else
         serve(me, from, data, size, &run, ctx);
     if (run.reply.done == 0 || (run.large != NULL && !keep_large(me, from, &run, ctx))) {
@@ -358,14 +366,24 @@ static void sweep_later(partition *me, tina_ctx *ctx)
 
 /* ---- Its life ------------------------------------------------------------------------------ */
 
+static void note_if_ready(partition *me, tina_ctx *ctx)
+{
+    if (me->is_ready || me->keeper.is_loading)
+        return;
+    me->is_ready = true;
+    atomic_fetch_or_explicit(&server_of(ctx)->ready, UINT64_C(1) << tina_shard(ctx), memory_order_relaxed);
+}
+
 static tina_effect partition_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
 {
     (void)args, (void)args_size;
     partition *me = self;
-    const kv_server *server = server_of(ctx);
+    kv_server *server = server_of(ctx);
+    atomic_fetch_and_explicit(&server->ready, ~(UINT64_C(1) << tina_shard(ctx)), memory_order_relaxed);
     uint8_t *memory = server->memory + (size_t)tina_shard(ctx) * server->memory_size;
     store_begin(&me->keeper.store, memory, server->memory_size, server->secret);
     journal_begin(&me->journal, &me->keeper, ctx);
+    note_if_ready(me, ctx);
     return tina_receive();
 }
 
@@ -385,6 +403,7 @@ static tina_effect hear(partition *me, journal_news news, tina_ctx *ctx)
 {
     if (news == JOURNAL_FAILED)
         return tina_crash(END_LOG_FAILED);
+    note_if_ready(me, ctx);
     if (news == JOURNAL_SAFE)
         empty_outbox(me, ctx);
     return tina_receive();

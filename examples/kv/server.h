@@ -10,9 +10,17 @@
 #include "hash.h"
 
 #include <stdatomic.h>
+#include <tina/metrics.h>
 #include <tina/tina.h>
 
-enum { TYPE_LISTENER, TYPE_DESK, TYPE_CONNECTION, TYPE_PARTITION, TYPE_COUNT };
+enum {
+    TYPE_LISTENER,
+    TYPE_DESK,
+    TYPE_CONNECTION,
+    TYPE_PARTITION,
+    TYPE_COUNT,
+    TYPE_METRICS = TYPE_COUNT
+}; /* where asked for */
 enum { NAME_DESK = 1, NAME_PARTITION = 2, NAME_GROUP = 3 };
 
 enum {
@@ -54,16 +62,18 @@ typedef struct kv_server {
     uint64_t memory_size; /* bytes of each partition's keys and values */
     uint8_t *memory;      /* partition_count times that; each partition touches its own alone */
     hash_key secret;
-    uint64_t epoch_ms;    /* the time of day when tina_now was 0 */
-    const char *dir;      /* of the logs; NULL: nothing is kept */
-    uint64_t rewrite_min; /* bytes of a log, below which it is not written anew */
+    uint64_t epoch_ms;         /* the time of day when tina_now was 0 */
+    const char *dir;           /* of the logs; NULL: nothing is kept */
+    tina_metrics_args metrics; /* its address NULL: none are served */
+    uint64_t rewrite_min;      /* bytes of a log, below which it is not written anew */
     bool is_quiet, wants_stats;
+    _Atomic uint64_t ready;             /* a bit for each partition, its own to set: it has read its log */
     _Atomic bool has_failed;            /* a log can't be used: the program ends */
     uint64_t failed_ns[PARTITIONS_MAX]; /* each partition's own: when its log failed, which outlives it */
 
     /* The rest is kv_server_spec's. */
-    tina_type types[TYPE_COUNT];
-    tina_child children[4];
+    tina_type types[TYPE_COUNT + 1];
+    tina_child children[5]; /* the listener last */
     tina_group_spec group;
     tina_shard_spec shards[PARTITIONS_MAX];
 } kv_server;
@@ -74,6 +84,13 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec);
 static inline uint64_t kv_now_ms(const kv_server *server, const tina_ctx *ctx)
 {
     return server->epoch_ms + tina_now(ctx) / MILLISECOND_NS;
+}
+
+/* Whether all partitions have read their logs. */
+static inline bool kv_is_ready(kv_server *server)
+{
+    /* Relaxed: nothing is read on the strength of it; a partition that is asked too early says so itself. */
+    return atomic_load_explicit(&server->ready, memory_order_relaxed) == UINT64_MAX >> (64 - server->partition_count);
 }
 
 /* The isolates. */

@@ -40,6 +40,21 @@ static kv_entry *at(const kv_store *store, heap_ref ref) { return ref == 0 ? NUL
 
 static heap_ref *bucket_of(kv_store *store, uint32_t hash) { return &store->buckets[hash & store->bucket_mask]; }
 
+void store_touch_bucket(const kv_store *store, kv_key key)
+{
+    __builtin_prefetch(&store->buckets[key.hash & store->bucket_mask]);
+}
+
+void store_touch_entry(const kv_store *store, kv_key key)
+{
+    heap_ref first = store->buckets[key.hash & store->bucket_mask];
+    if (first == 0)
+        return;
+    const uint8_t *entry = heap_at(&store->heap, first);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64); /* a line of the cache further: a key, and a small value */
+}
+
 /* Where the reference to it is kept; *place is 0 where there is none. */
 static heap_ref *find_place(kv_store *store, kv_key key)
 {

@@ -58,6 +58,10 @@ void store_begin(kv_store *store, void *memory, size_t size, hash_key secret);
 
 kv_key store_key_of(const kv_store *store, const void *data, size_t size);
 
+/* For keys that are looked up in a moment: what is met on the way is fetched meanwhile. The first for all, then the second. */
+void store_touch_bucket(const kv_store *store, kv_key key);
+void store_touch_entry(const kv_store *store, kv_key key);
+
 static inline uint8_t *entry_key(kv_entry *entry) { return (uint8_t *)(entry + 1); }
 static inline uint8_t *entry_value(kv_entry *entry) { return (uint8_t *)(entry + 1) + entry->key_size; }
 

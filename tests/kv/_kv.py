@@ -27,7 +27,7 @@ class Kv(Program):
         super().__init__("kv", "--port", port, "--dir", folder, *options, before=before, preexec=preexec)
         try:
             self.port = int(self.wait_for(r"listening on [^ ]*:(\d+)")[1])
-            wait_until(lambda: is_loaded(self), "it has read its files")
+            check(is_loaded(self), "it listens before it has read its files")
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise

@@ -4,10 +4,12 @@
 
 import contextlib
 import random
+import re
 import socket
 import threading
+import urllib.request
 
-from _kv import Ended, Error, Kv, Talk, backends, check, folder, pattern, request, reset, wait_until
+from _kv import BOUND_S, PATIENCE, Ended, Error, Kv, Talk, backends, check, folder, pattern, request, reset, wait_until
 
 CONNECTIONS = 40
 LARGE = pattern(1, 400_000)
@@ -143,6 +145,22 @@ def rude_ones(backend):
         ends_as_it_began(server, descriptors)
 
 
+def clients_are_counted(backend):
+    """INFO knows those of all shards, and not those who have left."""
+    with folder() as place, server_of(place, backend) as server, contextlib.ExitStack() as stack:
+        def count(talk):
+            return int(re.search(rb"^connected_clients:(\d+)\r$", talk.ask("INFO"), re.MULTILINE)[1])
+
+        talks = [stack.enter_context(Talk(server, index)) for index in range(7)]
+        for talk in talks:
+            talk.ask("PING")
+        wait_until(lambda: count(talks[0]) == 7, "seven are counted")
+        for talk in talks[4:]:
+            talk.close()
+        wait_until(lambda: count(talks[0]) == 4, "four are counted")
+        check(server.stop() == 0, "exit status", server.process.returncode)
+
+
 def half_closed(backend):
     """Who sends all and then its end gets all answers, then the end."""
     with folder() as place, server_of(place, backend) as server, Talk(server) as talk:
@@ -223,8 +241,24 @@ def no_descriptor(backend):
         check(server.stop() == 0, "exit status", server.process.returncode)
 
 
+def metrics_are_served(backend):
+    """Where asked for: of each shard, and by each that a scrape may come to."""
+    with folder() as place, server_of(place, backend, "--metrics", "127.0.0.1:0") as server, Talk(server) as talk:
+        address = server.wait_for(r"metrics at (http://[^ ]+/metrics)")[1]
+        check(talk.ask("SET", "k", 1) == b"OK", "SET")
+        for _ in range(4):
+            with urllib.request.urlopen(address, timeout=BOUND_S * PATIENCE) as answer:
+                text = answer.read().decode()
+            alive = re.findall(r'^tina_type_isolates\{shard="(\d)",type="partition"[^}]*\} 1$', text, re.MULTILINE)
+            check(alive == ["0", "1"], "the partitions that are alive", text)
+            calls = re.findall(r'^tina_type_dispatches_total\{shard="\d",type="connection"[^}]*\} (\d+)$', text, re.MULTILINE)
+            check(sum(map(int, calls)) > 0, "nobody called a connection", text)
+        check(server.stop() == 0, "exit status", server.process.returncode)
+
+
 TESTS = (more_than_fit, silent_ones_are_ended, active_ones_stay, those_who_do_not_read, rude_ones, half_closed,
-         sigterm_under_load, sigterm_beside_silent_ones, no_descriptor)
+         sigterm_under_load, sigterm_beside_silent_ones, no_descriptor,
+         metrics_are_served, clients_are_counted)
 
 if __name__ == "__main__":
     for name in backends():

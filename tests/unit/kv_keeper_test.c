@@ -24,6 +24,7 @@ typedef struct rig {
     kv_plan plan;
     kv_client client;
     kv_input input;
+    int64_t sum; /* of a command that goes on */
     uint64_t now_ms;
     uint32_t reply_size; /* of a whole reply */
     void *memory;
@@ -58,7 +59,6 @@ static int tear_down(void **state)
 static void run(const void *text, size_t size, char *replies, size_t room)
 {
     char scratch[COMMAND_TEXT_MAX];
-    int64_t sum = 0;
     size_t used = 0;
     kv_next next;
     memcpy(it.input.bytes + it.input.size, text, size);
@@ -72,7 +72,7 @@ static void run(const void *text, size_t size, char *replies, size_t room)
         if (next.kind != NEXT_STEP)
             continue;
         assert_true(batch_add(&batch, &next.step, next.key, next.value));
-        kv_request request = {.count = 1, .number = sum};
+        kv_request request = {.count = 1, .number = it.sum};
         memcpy(it.batch, &request, sizeof request);
         keeper_run result = {.now_ms = it.now_ms, .out = it.reply, .out_capacity = it.reply_size};
         keeper_serve(&it.keeper, it.batch, batch.size, &result);
@@ -80,7 +80,7 @@ static void run(const void *text, size_t size, char *replies, size_t room)
             it.plan = before;
             break;
         }
-        sum = result.reply.sum;
+        it.sum = result.reply.sum;
         assert_true(used + result.out_size < room);
         memcpy(replies + used, it.reply, result.out_size);
         used += result.out_size;
@@ -97,7 +97,8 @@ static void answers(const char *command, const char *expected)
         fail_msg("%s is answered by %s instead of %s", command, replies, expected);
 }
 
-#define OOM "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+#define LOADING "-LOADING Redis is loading the dataset in memory\r\n"
+#define OOM     "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
 
 static void strings_are_set_and_read(void **state)
 {
@@ -196,7 +197,33 @@ static void refusal_stops_what_changes(void **state)
     answers("GET a\r\nEXISTS a\r\n", "$1\r\n1\r\n:1\r\n");
     it.keeper.refusal = NULL;
     it.keeper.is_loading = true;
-    answers("GET a\r\nPING\r\n", "-LOADING Redis is loading the dataset in memory\r\n+PONG\r\n");
+    answers("GET a\r\nPING\r\n", LOADING "+PONG\r\n");
+}
+
+/* While a partition is loading, a command of several keys is not begun. */
+static void command_of_several_is_refused_as_a_whole(void **state)
+{
+    (void)state;
+    it.client.is_loading = true;
+    answers("MGET a b c\r\nDBSIZE\r\nMSET a 1 b 2\r\nDEL a b\r\nEXISTS a\r\nFLUSHALL\r\nPING\r\n",
+            LOADING LOADING LOADING LOADING LOADING LOADING "+PONG\r\n");
+    it.client.is_loading = false;
+    answers("DBSIZE\r\n", ":0\r\n");
+}
+
+/* It may also begin to load when a part of the command is done. */
+static void command_that_was_begun_fails_as_a_whole(void **state)
+{
+    (void)state;
+    answers("MSET a 1 b 2\r\n*3\r\n$3\r\nDEL\r\n$1\r\na\r\n", "+OK\r\n");
+    it.keeper.is_loading = true;
+    answers("$1\r\nb\r\n*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1\r\n1\r\n", LOADING);
+    it.keeper.is_loading = false;
+    answers("$1\r\nb\r\n$1\r\n2\r\nGET b\r\n*3\r\n$4\r\nMGET\r\n$1\r\na\r\n", LOADING "$1\r\n2\r\n*2\r\n$-1\r\n");
+    it.keeper.is_loading = true;
+    answers("$1\r\nb\r\n", "");
+    it.keeper.is_loading = false;
+    answers("", "$1\r\n2\r\n");
 }
 
 static void log_without_room_does_nothing(void **state)
@@ -317,6 +344,8 @@ int main(void)
         TEST(wrong_commands_are_told_so),
         TEST(memory_that_is_full_is_told),
         TEST(refusal_stops_what_changes),
+        TEST(command_of_several_is_refused_as_a_whole),
+        TEST(command_that_was_begun_fails_as_a_whole),
         TEST(log_without_room_does_nothing),
         TEST(large_value_is_begun),
         TEST(log_comes_to_the_same),
