@@ -64,7 +64,7 @@ static void fill_shard(const tina_system *system, tina__stats_page *page, size_t
 static void fill(const tina_system *system, tina__stats_page *page, uint64_t now_ns)
 {
     for (size_t i = 0; i < system->shard_count; i++) {
-        /* acquire, with reach(): the shard is made. */
+        /* acquire, with tina__thread_reach(): the shard is made. */
         uint32_t phase = atomic_load_explicit(&system->threads[i].phase, memory_order_acquire);
         if (phase != TINA__BOOT_STARTED && system->threads[i].shard != NULL)
             fill_shard(system, page, i, now_ns);
