@@ -286,7 +286,7 @@ static tina_status start_threads(tina_system *system, tina_error *error)
 
 static tina__boot_phase phase_of(const tina__shard_thread *thread)
 {
-    return (tina__boot_phase)atomic_load_explicit(&thread->phase, memory_order_acquire); /* with reach() */
+    return (tina__boot_phase)atomic_load_explicit(&thread->phase, memory_order_acquire); /* with tina__thread_reach() */
 }
 
 static void open_gate(tina_system *system, tina__gate gate)
