@@ -48,6 +48,15 @@ static inline void tina__pack_u16x4(void *at, uint16_t a, uint16_t b, uint16_t c
     memcpy(at, &word, sizeof word);
 }
 
+/* Is a bit set in any of so many words? */
+static inline bool tina__is_any_set(const uint64_t *words, size_t count)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < count; i++)
+        any |= words[i];
+    return any != 0;
+}
+
 /* a + b, or the largest value where that does not fit. */
 static inline uint64_t tina__add_saturating(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
 

@@ -11,14 +11,17 @@
 
 void tina__inbound_listen(tina__shard *shard)
 {
-    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
-        shard->pending[word] |= tina__doorbell_take(&shard->public->bell, word);
+    const uint64_t control = 1ull << (TINA__DOORBELL_CONTROL % 64);
+    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++) {
+        uint64_t rung = tina__doorbell_take(&shard->public->bell, word);
+        if (rung != 0)
+            shard->pending[word] |= rung;
+    }
     /* Most of what the control bit is about is looked at in every tick. */
-    uint64_t control = 1ull << (TINA__DOORBELL_CONTROL % 64);
-    bool is_rung = (shard->pending[TINA__DOORBELL_CONTROL / 64] & control) != 0;
-    shard->pending[TINA__DOORBELL_CONTROL / 64] &= ~control;
-    if (is_rung)
+    if (tina__unlikely((shard->pending[TINA__DOORBELL_CONTROL / 64] & control) != 0)) {
+        shard->pending[TINA__DOORBELL_CONTROL / 64] &= ~control;
         tina__peers_look(shard);
+    }
 }
 
 /* Would a full receiver have room soon? It is about to run, or, where the pool is empty, somebody is. */

@@ -85,10 +85,7 @@ void tina__measure_end_tick(tina__shard *shard);
 void tina__measure_count_turned(tina__shard *shard);
 static inline void tina__measure_idle(tina__shard *shard)
 {
-    uint64_t turned = 0;
-    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
-        turned |= shard->turned[word];
-    if (turned != 0)
+    if (tina__is_any_set(shard->turned, TINA__DOORBELL_WORDS))
         tina__measure_count_turned(shard);
 }
 

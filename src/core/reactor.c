@@ -204,7 +204,6 @@ static uint32_t feed(tina__shard *shard, uint32_t list, uint32_t most)
  */
 static void feed_starved(tina__shard *shard)
 {
-    (void)tina__buffers_lend(shard);
     uint32_t lent = shard->buffers_lent - tina__min_u32(shard->file_reads, shard->buffers_lent);
     uint32_t for_files = tina__buffers_for_files(shard);
     lent = feed(shard, 0, lent);
@@ -631,7 +630,9 @@ uint32_t tina__reactor_collect(tina__shard *shard)
 
 uint32_t tina__reactor_submit(tina__shard *shard)
 {
-    feed_starved(shard);
+    (void)tina__buffers_lend(shard);
+    if (tina__unlikely(shard->starved_head[0] != TINA__NONE || shard->starved_head[1] != TINA__NONE))
+        feed_starved(shard);
     if (shard->submit_head == NULL)
         return 0;
     hand_over(shard);

@@ -304,11 +304,27 @@ static uint32_t flush_log(tina__shard *shard)
 
 static uint32_t listen_inbound(tina__shard *shard)
 {
-    tina__inbound_listen(shard);
+    if (tina__doorbell_is_rung(&shard->public->bell))
+        tina__inbound_listen(shard);
     return 0;
 }
 
-static uint32_t send_withdrawals(tina__shard *shard) { return tina__call_send_withdrawals(shard) ? 1 : 0; }
+static uint32_t drain_inbound(tina__shard *shard)
+{
+    return tina__is_any_set(shard->pending, TINA__DOORBELL_WORDS) ? tina__inbound_drain(shard) : 0;
+}
+
+static uint32_t supervise(tina__shard *shard) { return tina__supervise_is_due(shard) ? tina__supervise_advance(shard) : 0; }
+
+static uint32_t send_withdrawals(tina__shard *shard)
+{
+    return tina__is_any_set(shard->lapsed, TINA__DOORBELL_WORDS) && tina__call_send_withdrawals(shard) ? 1 : 0;
+}
+
+static uint32_t publish(tina__shard *shard)
+{
+    return tina__is_any_set(shard->dirty, TINA__DOORBELL_WORDS) ? tina__route_publish(shard) : 0;
+}
 
 /* What this tick has left undone keeps the shard awake. */
 static uint32_t look_ahead(tina__shard *shard) { return tina__supervise_is_due(shard) ? 1 : 0; }
@@ -336,31 +352,47 @@ static uint32_t audit(tina__shard *shard)
     return 0;
 }
 
-/* clang-format off */
-static uint32_t (*const steps[])(tina__shard *) = {
-    listen_inbound,
-    take_control,
-    tina__inbound_drain,
-    tina__reactor_collect,
-    tina__timers_advance,
-    tina__dispatch_resume,
-    begin_tree,
-    tina__supervise_advance,
-    tina__dispatch,
-    look_ahead,
-    tina__reactor_submit,
-    send_withdrawals,
-    tina__route_publish,
-    flush_log,
-    publish_stats,
-    flush_backend,
-    audit,
-};
-/* clang-format on */
-#define STEP_COUNT (sizeof steps / sizeof steps[0])
+/* What a tick does, in order. */
+#define STEPS(X)                                                                                                            \
+    X(LISTEN, listen_inbound)                                                                                               \
+    X(CONTROL, take_control)                                                                                                \
+    X(DRAIN, drain_inbound)                                                                                                 \
+    X(COLLECT, tina__reactor_collect)                                                                                       \
+    X(TIMERS, tina__timers_advance)                                                                                         \
+    X(RESUME, tina__dispatch_resume)                                                                                        \
+    X(TREE, begin_tree)                                                                                                     \
+    X(SUPERVISE, supervise)                                                                                                 \
+    X(DISPATCH, tina__dispatch)                                                                                             \
+    X(AHEAD, look_ahead)                                                                                                    \
+    X(SUBMIT, tina__reactor_submit)                                                                                         \
+    X(WITHDRAW, send_withdrawals)                                                                                           \
+    X(PUBLISH, publish)                                                                                                     \
+    X(LOG, flush_log)                                                                                                       \
+    X(STATS, publish_stats)                                                                                                 \
+    X(FLUSH, flush_backend)                                                                                                 \
+    X(AUDIT, audit)
+
+#define STEP_NAME(name, function) STEP_##name,
+enum { STEPS(STEP_NAME) STEP_COUNT };
 
 /* After a fault no step of a shard that is to be wiped is safe; after a used-up budget the tick comes to its end. */
 static bool may_go_on(const tina__shard *shard) { return shard->wipe < TINA__WIPE_FAULT; }
+
+/* A fault finds in memory how far the tick has come. */
+static inline void note_step(tina__shard *shard, uint32_t step)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    shard->step = step;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+#define STEP_TAKE(name, function)                                                                                           \
+    case STEP_##name:                                                                                                       \
+        shard->work += function(shard);                                                                                     \
+        note_step(shard, STEP_##name + 1);                                                                                  \
+        if (tina__unlikely(!may_go_on(shard)))                                                                              \
+            return;                                                                                                         \
+        __attribute__((fallthrough));
 
 /* The tick's body. A fault leaves it; what it was about goes on, from what the shard knows, when it is run again. */
 static void run_steps(void *argument)
@@ -370,9 +402,11 @@ static void run_steps(void *argument)
         tina__dispatch_settle(shard, &shard->fault);
         shard->is_settling = false;
     }
-    while (shard->step < STEP_COUNT && may_go_on(shard)) {
-        shard->work += steps[shard->step](shard);
-        shard->step++;
+    if (!may_go_on(shard))
+        return;
+    switch (shard->step) {
+        STEPS(STEP_TAKE)
+    default: break;
     }
 }
 
@@ -395,10 +429,7 @@ void tina__shard_boot(tina__shard *shard, uint64_t now_ns)
     shard->now_ns = now_ns;
     shard->tick++;
     tina__supervise_begin(shard);
-    uint32_t first = 0;
-    while (steps[first] != tina__supervise_advance) /* nothing is taken in before there is somebody to get it */
-        first++;
-    take_steps(shard, first);
+    take_steps(shard, STEP_SUPERVISE); /* nothing is taken in before there is somebody to get it */
 }
 
 uint32_t tina__shard_tick(tina__shard *shard, uint64_t now_ns)

@@ -342,10 +342,7 @@ typedef struct tina__shard {
 /* Is anybody in a ready queue? Not asked while a type has its turn. */
 static inline bool tina__is_anybody_ready(const tina__shard *shard)
 {
-    uint64_t ready = 0;
-    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
-        ready |= shard->ready[word];
-    return ready != 0;
+    return tina__is_any_set(shard->ready, TINA__DOORBELL_WORDS);
 }
 
 /* ---- Its life ---------------------------------------------------------------- */

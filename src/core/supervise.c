@@ -334,8 +334,6 @@ static uint32_t start_child(tina__shard *shard, uint32_t index)
     return 1 + go_on(shard, group); /* where it may have waited for this child */
 }
 
-bool tina__supervise_is_due(const tina__shard *shard) { return tina__due_first(shard) != TINA__NONE; }
-
 uint32_t tina__supervise_advance(tina__shard *shard)
 {
     uint32_t last = tina__due_last(shard);

@@ -12,7 +12,7 @@
 #ifndef TINA__CORE_SUPERVISE_H
 #define TINA__CORE_SUPERVISE_H
 
-#include "core/shard.h"
+#include "core/tree.h"
 
 /* The static children are to be started, in order, by the calls of tina__supervise_advance that follow. */
 void tina__supervise_begin(tina__shard *shard);
@@ -49,7 +49,7 @@ void tina__supervise_release(tina__shard *shard, uint32_t holder);
 uint32_t tina__supervise_advance(tina__shard *shard);
 
 /* There is something for tina__supervise_advance to do. */
-bool tina__supervise_is_due(const tina__shard *shard);
+static inline bool tina__supervise_is_due(const tina__shard *shard) { return tina__due_first(shard) != TINA__NONE; }
 
 /* A back-off is over: the timer node's kind is TINA__NODE_CHILD or TINA__NODE_GROUP, its owner the index. */
 void tina__supervise_timer(tina__shard *shard, const tina__timer_node *node);

@@ -197,6 +197,8 @@ static void timer_expired(tina__shard *shard, uint32_t index)
 uint32_t tina__timers_advance(tina__shard *shard)
 {
     uint32_t count = 0;
+    if (!tina__timer_wheel_is_due(shard->p.wheel, shard->now_ns))
+        return 0;
     while (count < TINA__EXPIRE_MAX) {
         tina__timer_node *node = tina__timer_wheel_expire(shard->p.wheel, shard->now_ns);
         if (node == NULL)

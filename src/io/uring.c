@@ -211,11 +211,14 @@ static void cancel(tina__backend *backend, tina__io_request *request)
     backend->cancels[backend->cancel_count++] = place->word;
 }
 
-static bool kernel_has_work(const struct io_uring *ring)
+/* The kernel has put something off until we enter. A hint: what is missed now is seen next turn. */
+static bool has_put_off(const struct io_uring *ring)
 {
-    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED); /* a hint: what is missed now is seen next turn */
-    return io_uring_sq_ready(ring) != 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED);
+    return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
+
+static bool kernel_has_work(const struct io_uring *ring) { return io_uring_sq_ready(ring) != 0 || has_put_off(ring); }
 
 static bool has_news(const tina__backend *backend)
 {
@@ -252,6 +255,15 @@ static void flush(tina__backend *backend, uint64_t wait_ns)
         io_uring_submit_and_get_events(ring);
 }
 
+/* Where nothing else is there, what was put off is for this turn: the flush would leave it to the next. */
+static uint32_t collect(tina__backend *backend, tina__io_completion *completions, uint32_t max)
+{
+    struct io_uring *ring = &backend->ring;
+    if (backend->done.first == NULL && io_uring_cq_ready(ring) == 0 && has_put_off(ring))
+        io_uring_get_events(ring);
+    return tina__uring_collect(backend, completions, max);
+}
+
 static void let_go(tina__backend *backend, int os_fd, uint32_t slot)
 {
     (void)os_fd;
@@ -276,7 +288,7 @@ const tina__backend_api tina__uring_backend = {
     .cancel = cancel,
     .lend = tina__uring_lend,
     .flush = flush,
-    .collect = tina__uring_collect,
+    .collect = collect,
     .has_news = has_news,
     .rest = rest,
     .wake = wake_shard,

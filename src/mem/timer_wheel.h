@@ -95,6 +95,12 @@ static inline void tina__timer_wheel_cancel(tina__timer_wheel *wheel, tina__time
  */
 tina__timer_node *tina__timer_wheel_expire(tina__timer_wheel *wheel, uint64_t now_ns);
 
+/* May there be one? In a header: asked in each tick, and nearly always there is none. */
+static inline bool tina__timer_wheel_is_due(const tina__timer_wheel *wheel, uint64_t now_ns)
+{
+    return now_ns >= wheel->step_end_ns || wheel->expired.next != &wheel->expired;
+}
+
 /* When to call expire next: no later than the earliest deadline rounded up to its step; TINA_NONE_NS: nothing is armed. */
 uint64_t tina__timer_wheel_next_ns(const tina__timer_wheel *wheel);
 

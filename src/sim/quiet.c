@@ -44,10 +44,8 @@ uint64_t tina__quiet_next_ns(const tina__world *world)
 static bool has_more(const tina__world_shard *ours)
 {
     const tina__shard *shard = ours->shard;
-    uint64_t pending = 0;
-    for (uint32_t word = 0; word < TINA__DOORBELL_WORDS; word++)
-        pending |= shard->pending[word] | shard->lapsed[word];
-    return tina__is_anybody_ready(shard) || shard->yielded_head != TINA__NONE || pending != 0 ||
+    return tina__is_anybody_ready(shard) || shard->yielded_head != TINA__NONE ||
+           tina__is_any_set(shard->pending, TINA__DOORBELL_WORDS) || tina__is_any_set(shard->lapsed, TINA__DOORBELL_WORDS) ||
            shard->submit_head != NULL || shard->is_tree_due || tina__supervise_is_due(shard) ||
            is_rung(&shard->public->bell) || tina__net_has_news(ours->backend);
 }
