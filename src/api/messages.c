@@ -24,11 +24,14 @@ static __attribute__((noinline)) tina_status send_otherwise(tina_ctx *ctx, tina_
     return status;
 }
 
-/* The same for a message that is written, and can't be delivered as it is. */
-static __attribute__((noinline)) tina_status send_again(tina__shard *shard, const tina_message *message)
+/* The same for a message that is written, at that index, and not for an isolate by its own handle, or not in the plainest case. */
+static __attribute__((noinline)) tina_status send_written(tina__shard *shard, uint32_t index)
 {
-    tina_status status =
-        tina__route_send(shard, message->source, message->destination, message->tag, message->payload, message->size);
+    const tina_message *message = &shard->p.mail[index];
+    tina_status status = TINA_OK;
+    if (tina__route_deliver_named(shard, message->destination, index) == NULL)
+        status =
+            tina__route_send(shard, message->source, message->destination, message->tag, message->payload, message->size);
     tina__change_end(shard);
     return status;
 }
@@ -57,7 +60,7 @@ tina_status tina_send(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *p
     if (tina__unlikely(index == TINA__NONE))
         return send_otherwise(ctx, to, tag, payload, size);
     if (tina__unlikely(tina__route_deliver(shard, to, index) == NULL))
-        return send_again(shard, &shard->p.mail[index]);
+        return send_written(shard, index);
     tina__change_end(shard);
     return TINA_OK;
 }

@@ -160,7 +160,7 @@ static inline void slot_answer(tina__shard *shard, uint32_t index, tina_handle s
 
 #define REQUEST (TINA__MESSAGE_COUNTED | TINA__MESSAGE_CALL)
 
-/* Where it is not the plainest case. */
+/* Where it is neither of the plain cases. */
 static __attribute__((noinline)) tina_status request_otherwise(tina__shard *shard, tina_handle source, tina_handle to,
                                                                tina_tag tag, const void *payload, size_t size, uint32_t slot)
 {
@@ -185,6 +185,8 @@ static inline tina_status request_here(tina__shard *shard, tina_handle source, t
     uint32_t call = tina__call_number(shard, slot);
     uint32_t index = tina__route_write(shard, source, to, tag, payload, size, REQUEST, call);
     tina__isolate *callee = index == TINA__NONE ? NULL : tina__route_deliver(shard, to, index);
+    if (callee == NULL && index != TINA__NONE)
+        callee = tina__route_deliver_named(shard, to, index);
     if (tina__unlikely(callee == NULL))
         return request_otherwise(shard, source, to, tag, payload, size, slot);
     owed_link(shard, callee, slot, source, call, false);

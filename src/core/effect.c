@@ -150,7 +150,7 @@ static __attribute__((noinline)) bool apply_reply(tina_ctx *frame, tina_effect e
     return true;
 }
 
-static bool apply_io(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+static __attribute__((noinline)) bool apply_io(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     tina__shard *shard = frame->shard;
     uint32_t index = tina__operation_unstage(frame, effect.argument);
@@ -182,9 +182,6 @@ static bool apply_close(tina_ctx *frame, uint64_t fd)
 static __attribute__((noinline)) bool apply_rest(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     switch (effect.kind) {
-    case TINA__EFFECT_CALL: return apply_call(frame, effect, ending);
-    case TINA__EFFECT_REPLY: return apply_reply(frame, effect, ending);
-    case TINA__EFFECT_IO: return apply_io(frame, effect, ending);
     case TINA__EFFECT_CLOSE: return apply_close(frame, effect.argument);
     case TINA__EFFECT_REFUSED:
         park_refused(frame, (tina_status)effect.reason, effect.reserved, effect.argument);
@@ -198,12 +195,23 @@ static __attribute__((noinline)) bool apply_rest(tina_ctx *frame, tina_effect ef
     }
 }
 
-/* Those that need no call here, the others there: so these save no registers. */
+/* Each in a function that ends this, so that this saves no registers. */
+static __attribute__((noinline)) bool apply_carrying(tina_ctx *frame, tina_effect effect, tina__ending *ending)
+{
+    switch (effect.kind) {
+    case TINA__EFFECT_CALL: return apply_call(frame, effect, ending);
+    case TINA__EFFECT_REPLY: return apply_reply(frame, effect, ending);
+    case TINA__EFFECT_IO: return apply_io(frame, effect, ending);
+    default: return apply_rest(frame, effect, ending);
+    }
+}
+
+/* Those that need no call here, the others there: so these save none either. */
 bool tina__effect_apply_other(tina_ctx *frame, tina_effect effect, tina__ending *ending)
 {
     switch (effect.kind) {
     case TINA__EFFECT_YIELD: frame->isolate->state = TINA__ISOLATE_YIELDED; return true;
     case TINA__EFFECT_DONE: *ending = (tina__ending){.end = TINA_END_DONE}; return false;
-    default: return apply_rest(frame, effect, ending);
+    default: return apply_carrying(frame, effect, ending);
     }
 }

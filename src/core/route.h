@@ -52,7 +52,17 @@ static inline uint32_t tina__route_write(tina__shard *shard, tina_handle source,
     return index;
 }
 
-/* Delivers it, in the plainest case: to an isolate by its own handle, with room. NULL: it is another one; nothing has happened. */
+/* Delivers it to an isolate of that type that has room. */
+static inline void tina__route_hand(tina__shard *shard, tina__type *type, tina__isolate *receiver, uint32_t slot,
+                                    uint32_t index)
+{
+    tina__pool_take_at_hand(&shard->messages);
+    receiver->inbox_count++;
+    tina__mailbox_link_to(shard, type, receiver, slot, index);
+    tina__count(shard, sent_local);
+}
+
+/* The same in the plainest case: by the isolate's own handle. NULL: it is another one, or has no room; nothing has happened. */
 static inline tina__isolate *tina__route_deliver(tina__shard *shard, tina_handle to, uint32_t index)
 {
     uint32_t type_id = tina_handle_type(to);
@@ -65,10 +75,20 @@ static inline tina__isolate *tina__route_deliver(tina__shard *shard, tina_handle
     tina__isolate *receiver = &type->isolates[slot];
     if (tina__unlikely(!tina__isolate_is(receiver, to) || !tina__mailbox_has_room(type, receiver)))
         return NULL;
-    tina__pool_take_at_hand(&shard->messages);
-    receiver->inbox_count++;
-    tina__mailbox_link_to(shard, type, receiver, slot, index);
-    tina__count(shard, sent_local);
+    tina__route_hand(shard, type, receiver, slot, index);
+    return receiver;
+}
+
+/* The same by name. NULL: nobody has it, or has no room; nothing has happened. */
+static inline tina__isolate *tina__route_deliver_named(tina__shard *shard, tina_handle to, uint32_t index)
+{
+    tina__isolate *receiver = tina__isolate_find_named(shard, to);
+    if (receiver == NULL)
+        return NULL;
+    tina__type *type = &shard->p.types[receiver->type];
+    if (!tina__mailbox_has_room(type, receiver))
+        return NULL;
+    tina__route_hand(shard, type, receiver, tina__isolate_slot(type, receiver), index);
     return receiver;
 }
 

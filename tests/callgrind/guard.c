@@ -136,6 +136,34 @@ static void begin_remote_ball(void)
     stage_begin(&spec);
 }
 
+/* ---- call: a question to another isolate of the shard, its answer, and the next question --- */
+
+static tina_effect caller_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    stage_require(message->tag == TINA_TAG_RESUME || message->tag == TAG_BALL, "a call failed");
+    done += message->tag == TAG_BALL;
+    return tina_call(ctx, tina_named(0, NAME_OTHER), TAG_BALL, &done, sizeof done, 0);
+}
+
+static tina_effect callee_handle(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    return tina_reply(ctx, TAG_BALL, message->payload, message->size);
+}
+
+static void begin_call(void)
+{
+    static const tina_type types[] = {
+        {.name = "caller", .init = later_init, .handler = caller_handle, .size = 16, .slot_count = 1},
+        {.name = "callee", .init = receive_init, .handler = callee_handle, .size = 16, .slot_count = 1},
+    };
+    static const tina_child children[] = {{.type = 0}, {.type = 1, .name = NAME_OTHER}};
+    static tina_system_spec spec;
+    spec = spec_of(types, 2, children, 2);
+    stage_begin(&spec);
+}
+
 /* ---- remote_message: one way between two shards, 64 in a tick ------------------------- */
 
 static tina_effect sender_handle(void *self, const tina_message *message, tina_ctx *ctx)
@@ -376,6 +404,7 @@ int main(void)
     static const thing things[] = {
         {"local_message", 51200, begin_local_message, turn_one, stage_end},
         {"local_two_types", 51200, begin_local_two_types, turn_one, stage_end},
+        {"call", 25600, begin_call, turn_one, stage_end},
         {"remote_message", 51200, begin_stream, turn_both, stage_end},
         {"remote_ball", 5120, begin_remote_ball, turn_both, stage_end},
         {"timer_fire", 25600, begin_fire, turn_round, stage_end},
