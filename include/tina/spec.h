@@ -90,10 +90,12 @@ typedef struct tina_channel_spec {
 
 /* How the kernel does I/O. */
 typedef enum tina_backend {
-    TINA_BACKEND_AUTO,    /* io_uring, or epoll where the kernel refuses it */
-    TINA_BACKEND_URING,   /* io_uring, or boot fails */
-    TINA_BACKEND_EPOLL,   /* epoll, and threads for files */
-    TINA_BACKEND_SIM = 5, /* what a simulation runs on; not to be named in a spec */
+    TINA_BACKEND_AUTO,   /* io_uring, or epoll where the kernel refuses it */
+    TINA_BACKEND_URING,  /* io_uring, or boot fails */
+    TINA_BACKEND_EPOLL,  /* epoll, and threads for files */
+    TINA_BACKEND_KQUEUE, /* of another system: boot fails as TINA_UNSUPPORTED */
+    TINA_BACKEND_IOCP,   /* likewise */
+    TINA_BACKEND_SIM,    /* what a simulation runs on; not to be named in a spec */
 } tina_backend;
 
 /* What is installed while a system runs; handlers that were there before are chained to, and put back at the end. */

@@ -60,8 +60,8 @@ typedef struct tina_stats {
     uint64_t replies_late;               /* of arrived_stale: replies whose call had timed out */
     uint64_t spawns, exits;              /* isolates that began, and that ended, whatever for */
     uint64_t crashes;                    /* tina_crash, and effects that are none */
-    uint64_t faults;                     /* ends by a fault of the isolate's code */
-    uint64_t watchdog_kills;             /* ends by the watchdog */
+    uint64_t faults;                     /* ends by a fault of the isolate's code, or by the watchdog */
+    uint64_t watchdog_kills;             /* of faults: those by the watchdog */
     uint64_t restarts;                   /* children that were started again */
     uint64_t escalations;                /* groups that were past their budget */
     uint64_t shard_restarts;             /* times that all of the shard began anew */

@@ -456,6 +456,8 @@ uint32_t tina__dispatch(tina__shard *shard)
     if (shard->turn != NULL) /* a fault has ended it */
         end_turn(shard, shard->turn);
     enter_handlers(shard);
+    if (tina__unlikely(tina__due_first(shard) != TINA__NONE)) /* whom the fault has ended */
+        start_due(shard);
     uint32_t count = tina__measure_is_due(shard) ? run_all_measured(shard) : run_all(shard, false);
     leave_handlers(shard);
     shard->turn = NULL;

@@ -186,14 +186,14 @@ static bool take_message(tina__shard *shard, tina__peer *peer, tina_message *mes
         tina__call_withdrawn(shard, peer, message);
         return true;
     }
-    if (message->flags & TINA__MESSAGE_WATCH) {
-        tina__call_watched(shard, peer, message);
-        return true;
-    }
     if (message->tag == TINA__TAG_VOID)
         return true;
     if (shard->is_tree_due && may_stall)
         return false; /* nobody is there yet */
+    if (message->flags & TINA__MESSAGE_WATCH) {
+        tina__call_watched(shard, peer, message);
+        return true;
+    }
     return deliver(shard, peer, message, may_stall && peer->stalled < TINA__STALL_TICKS_MAX);
 }
 

@@ -10,6 +10,8 @@ size_t tina__backend_memory(uint8_t wanted, const tina__backend_config *config)
     case TINA_BACKEND_URING: return uring_size;
     case TINA_BACKEND_EPOLL: return epoll_size;
     case TINA_BACKEND_SIM: return 0; /* the made network brings its own */
+    case TINA_BACKEND_KQUEUE:
+    case TINA_BACKEND_IOCP:
     case TINA_BACKEND_AUTO: break;
     }
     return uring_size > epoll_size ? uring_size : epoll_size;
@@ -43,6 +45,8 @@ tina_status tina__backend_open(uint8_t wanted, const tina__backend_config *confi
     case TINA_BACKEND_URING: *api = &tina__uring_backend; return (*api)->open(config, backend, os_error, why);
     case TINA_BACKEND_EPOLL: *api = &tina__epoll_backend; return (*api)->open(config, backend, os_error, why);
     case TINA_BACKEND_AUTO: return open_any(config, api, backend, os_error, why);
+    case TINA_BACKEND_KQUEUE:
+    case TINA_BACKEND_IOCP: *why = "it is another system's"; return TINA_UNSUPPORTED;
     case TINA_BACKEND_SIM: break; /* attached, not opened: see sim/net.h */
     }
     return TINA_INVALID;

@@ -154,6 +154,7 @@ static uintptr_t interrupted_pc(const void *context)
 #endif
 }
 
+/* By abort() and raise(). Another thread's pthread_kill() looks the same. */
 static bool is_of_own_thread(const siginfo_t *info) { return info->si_code == SI_TKILL && info->si_pid == getpid(); }
 
 /* What the thread itself did just now, and does again if the signal is no more than returned from. */
@@ -193,7 +194,7 @@ static tina__fault fault_of_signal(const tina__guard *own, const siginfo_t *info
     tina__fault fault = fault_at(own, info->si_signo == SIGABRT ? TINA__FAULT_ABORT : TINA__FAULT_SIGNAL, context);
     fault.signal = info->si_signo;
     fault.code = info->si_code;
-    bool has_address = info->si_signo == SIGSEGV || info->si_signo == SIGBUS;
+    bool has_address = is_synchronous(info) && (info->si_signo == SIGSEGV || info->si_signo == SIGBUS);
     fault.address = has_address ? (uintptr_t)info->si_addr : fault.pc;
     return fault;
 }
@@ -206,8 +207,7 @@ static void contain(const siginfo_t *info, const void *context)
         return;
     if (getpid() != care.process)
         return;
-    bool is_abort = info->si_signo == SIGABRT && is_of_own_thread(info);
-    if (!is_abort && !is_synchronous(info))
+    if (!is_of_own_thread(info) && !is_synchronous(info))
         return;
     tina__fault fault = fault_of_signal(own, info, context);
     if (ours->is_looking || own->is_fatal == NULL || !own->is_fatal(own->user, &fault))

@@ -165,15 +165,13 @@ static tina_status look_at_tree(tina_system *system, uint64_t now_ns)
 static void wake_up(tina_system *system)
 {
     tina__crank *crank = system->crank;
-    tina__shard *shard = thread_of(system)->shard;
     atomic_store_explicit(&crank->deadline_ns, 0, memory_order_relaxed);
     tina__doorbell_awake(bell_of(system));
     tina__watchdog_awake(system, 0);
     if (!crank->is_resting)
         return;
     crank->is_resting = false;
-    tina__count(shard, sleeps);
-    tina__stats_busy(shard, tina__os_now_ns());
+    tina__stats_busy(thread_of(system)->shard, tina__os_now_ns());
 }
 
 typedef struct nap {
@@ -223,6 +221,7 @@ static bool rest(tina_system *system, uint64_t now_ns)
     if (own.deadline_ns == 0)
         return false;
     crank->is_resting = true;
+    tina__count(thread_of(system)->shard, sleeps);
     tina__stats_idle(thread_of(system)->shard, now_ns);
     atomic_store_explicit(&crank->deadline_ns, own.deadline_ns, memory_order_relaxed); /* a hint for who waits */
     return true;

@@ -175,10 +175,10 @@ static void sleep_until_work(void *argument)
     uint64_t wait_ns = deadline_ns == TINA_NONE_NS ? TINA_NONE_NS
                        : deadline_ns > own->now_ns ? deadline_ns - own->now_ns
                                                    : 0;
+    tina__count(shard, sleeps); /* before it: whoever looks meanwhile sees that it sleeps */
     shard->api->flush(shard->backend, wait_ns);
     tina__doorbell_awake(bell);
     tina__watchdog_awake(thread->system, shard->id);
-    tina__count(shard, sleeps);
 }
 
 /*

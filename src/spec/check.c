@@ -273,7 +273,7 @@ static bool descriptors_can_work(const place *at)
 
 static bool choices_rules(const place *at)
 {
-    return is_within(at, "backend", at->spec->backend, 0, TINA_BACKEND_EPOLL) &&
+    return is_within(at, "backend", at->spec->backend, 0, TINA_BACKEND_IOCP) &&
            is_within(at, "signals", at->spec->signals, 0, TINA_SIGNALS_NONE) &&
            is_within(at, "on_abort", at->spec->on_abort, 0, TINA_SUSPECT_PROCESS) &&
            is_within(at, "on_foreign_fault", at->spec->on_foreign_fault, 0, TINA_SUSPECT_PROCESS);

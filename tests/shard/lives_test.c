@@ -951,6 +951,31 @@ static void message_to_a_name_by_one_that_does_not_know_is_delivered(void **unus
     rig_end(rig);
 }
 
+/* near's shard knows; far's tree waits for that of third, which does not yet. Whoever has a name then is told of nobody's end. */
+static void watch_of_a_name_waits_until_the_tree_is_up(void **unused)
+{
+    (void)unused;
+    prepare();
+    rig_system *rig = rig_start(&plan);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        end_life(rig, 1);
+        rig_tick(rig, 0); /* up to here goes the fence */
+        near.act.to = tina_named(1, NAME);
+        rig_order(rig, &near, watch_it);
+        rig_tick(rig, 0);
+        rig_tick(rig, 1); /* it reads up to the fence, and what is behind it */
+        assert_true(rig->shards[1]->is_tree_due);
+        rig_settle(rig);
+        assert_int_equal(told_near.count, 0);
+        rig_order(rig, &far, crash);
+        rig_settle(rig);
+        assert_int_equal(told_near.count, 1);
+        assert_int_equal(told_near.note[0].down.end, TINA_END_CRASH);
+        expect_good_terms(rig);
+    }
+    rig_end(rig);
+}
+
 static void messages_that_were_not_published_never_were(void **unused)
 {
     (void)unused;
@@ -1047,6 +1072,7 @@ int main(void)
         cmocka_unit_test(lives_of_two_shards_tell_of_each),
         cmocka_unit_test(message_to_a_name_outlives_the_life_that_it_was_sent_to),
         cmocka_unit_test(message_to_a_name_by_one_that_does_not_know_is_delivered),
+        cmocka_unit_test(watch_of_a_name_waits_until_the_tree_is_up),
         cmocka_unit_test(messages_that_were_not_published_never_were),
         cmocka_unit_test(posts_outlive_the_life_that_was_told_of_them),
         cmocka_unit_test(quarantine_is_told_to_watchers_and_callers_and_a_revival_is_good),

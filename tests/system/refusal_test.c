@@ -359,6 +359,24 @@ static int child_without_uring(void)
     return tina_join(system, NULL) == TINA_OK ? 0 : 6;
 }
 
+static void backend_of_another_system_is_unsupported(void **state)
+{
+    (void)state;
+    static const uint8_t elsewhere[] = {TINA_BACKEND_KQUEUE, TINA_BACKEND_IOCP};
+    for (size_t i = 0; i < sizeof elsewhere; i++) {
+        witness seen = {0};
+        tina_system_spec spec = make_spec(&seen, with_fragile);
+        spec.backend = elsewhere[i];
+        tina_system *system;
+        tina_error error;
+        assert_int_equal(tina_spec_check(&spec, &error), TINA_OK);
+        assert_int_equal(tina_start(&spec, &system, &error), TINA_UNSUPPORTED);
+        assert_int_equal(error.status, TINA_UNSUPPORTED);
+        assert_string_equal(error.path, "backend");
+        assert_int_equal(tina_boot(&spec, &error), TINA_UNSUPPORTED);
+    }
+}
+
 static void named_backend_is_used_or_refused(void **state)
 {
     (void)state;
@@ -390,6 +408,7 @@ int main(void)
         cmocka_unit_test(memory_over_the_named_share_is_refused),
         cmocka_unit_test(no_descriptor_for_the_system_is_refused),
         cmocka_unit_test(wrong_spec_is_refused_with_its_field),
+        cmocka_unit_test(backend_of_another_system_is_unsupported),
         cmocka_unit_test(named_backend_is_used_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,7 +149,7 @@ static void sleeping_shard_is_idle(void **state)
     tina_system_spec spec = spec_of();
     spec.stats_path = NULL;
     tina_system *system = tina_test_start(&spec);
-    tina_test_await_that(tina_test_stats(system, 0).sleeps + tina_test_stats(system, 0).idle_ns > 0);
+    tina_test_await_that(tina_test_stats(system, 0).sleeps > 0); /* the one that lasts, too */
     tina_stats before = tina_test_stats(system, 0);
     tina_test_await_that(tina_test_stats(system, 0).idle_ns >= before.idle_ns + 20000000);
     uint64_t last_ns = 0;

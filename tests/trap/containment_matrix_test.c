@@ -47,6 +47,7 @@ static const deed deeds[] = {
 #endif
     {"illegal instruction", deed_illegal_instruction, false},
     {"memcpy from null", deed_copy_null, true},
+    {"raise", deed_raise, true},
     {"abort", deed_abort, false},
 };
 

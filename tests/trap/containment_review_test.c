@@ -1,7 +1,7 @@
 /*
  * Where containment has to hold in the midst of something: a call into the runtime
  * that has no stack left, an init in a handler, a forked child, a boot that is being
- * undone, a log that nobody takes.
+ * undone, a log that nobody takes, a handler that hears of the end.
  */
 /* ctest: not under thread */
 /* ctest: label stress */
@@ -41,9 +41,10 @@
 
 typedef struct scenery {
     tina_test_count inits, strays;
-    tina_test_count dumps;  /* heads of dumps that the sink got */
-    _Atomic bool is_over;   /* nobody is to loop any more */
-    _Atomic bool is_silent; /* the sink does not come back */
+    tina_test_count dumps;       /* heads of dumps that the sink got */
+    tina_test_count ends, finds; /* that the watcher heard of; names that it found somebody by then */
+    _Atomic bool is_over;        /* nobody is to loop any more */
+    _Atomic bool is_silent;      /* the sink does not come back */
     _Atomic pid_t forked;
     pid_t program;
 } scenery;
@@ -436,6 +437,45 @@ static int sleeps_though_nobody_takes_the_log(void)
     return ends_well(system);
 }
 
+/* ---- Ends that are heard of ---------------------------------------------------------------------------------------- */
+
+#define ENDS 20u
+
+static tina_effect watch_it_fault(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TINA_TAG_DOWN) {
+        tina_test_count_up(&seen->ends);
+        if (tina_send(ctx, tina_named(0, NAME), TAG_CLOCK, NULL, 0) == TINA_OK)
+            tina_test_count_up(&seen->finds);
+    }
+    if (tina_test_counted(&seen->ends) < ENDS) {
+        tina_ignore(tina_watch(ctx, tina_named(0, NAME)));
+        tina_ignore(tina_send(ctx, tina_named(0, NAME), TAG_ACT, NULL, 0));
+    }
+    return tina_receive();
+}
+
+static int hears_when_it_is_up_again(void)
+{
+    const tina_type types[] = {
+        {.name = "bomb", .init = init_plainly, .handler = fault_when_told, .size = 8},
+        {.name = "watcher", .init = init_plainly, .handler = watch_it_fault, .size = 8},
+    };
+    const tina_child children[] = {{.name = NAME}, {.name = NAME + 1, .type = 1}};
+    tina_system_spec spec = spec_of(types, 2, children);
+    tina_system *system = NULL;
+    spec.root.child_count = 2;
+    spec.root.restart_max = PLENTY;
+    CHECK(tina_start(&spec, &system, NULL) == TINA_OK);
+    CHECK(tina_post(system, tina_named(0, NAME + 1), TAG_CLOCK, NULL, 0) == TINA_OK);
+    AWAIT(tina_test_counted(&seen->ends) == ENDS);
+    AWAIT(tina_test_counted(&seen->finds) == ENDS);
+    return ends_well(system);
+}
+
 /* ---- Cases ------------------------------------------------------------------------------------------------------ */
 
 static void passes(int (*const *bodies)(void), size_t count)
@@ -478,6 +518,12 @@ static void shard_whose_log_nobody_takes_sleeps_after_wipes(void **state)
     PASSES(sleeps_though_nobody_takes_the_log);
 }
 
+static void end_by_a_fault_is_heard_of_when_the_restart_is_done(void **state)
+{
+    (void)state;
+    PASSES(hears_when_it_is_up_again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +532,7 @@ int main(void)
         cmocka_unit_test(fault_in_a_handlers_forked_child_ends_that_child),
         cmocka_unit_test(boot_that_fails_beside_an_init_that_loops_leaves_nothing),
         cmocka_unit_test(shard_whose_log_nobody_takes_sleeps_after_wipes),
+        cmocka_unit_test(end_by_a_fault_is_heard_of_when_the_restart_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

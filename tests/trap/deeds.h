@@ -7,6 +7,7 @@
 
 #include "support/victim.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -110,6 +111,12 @@ static UNWATCHED void deed_copy_null(const tina_test_scene *scene)
     char target[64];
     (void)scene;
     copy(target, (const void *)(uintptr_t)null, sizeof target);
+}
+
+static inline void deed_raise(const tina_test_scene *scene)
+{
+    (void)scene;
+    raise(SIGSEGV);
 }
 
 static inline void deed_abort(const tina_test_scene *scene)

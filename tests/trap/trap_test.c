@@ -123,6 +123,12 @@ static UNWATCHED void call_abort(void *argument)
     abort();
 }
 
+static void raise_it(void *argument)
+{
+    (void)argument;
+    raise(SIGSEGV);
+}
+
 /* ---- What is expected of them ---- */
 
 #if defined(__x86_64__)
@@ -178,6 +184,7 @@ static const kind_of_fault cheap_faults[] = {
     {break_point, TINA__FAULT_SIGNAL, SIGTRAP, AT_PC, false, NULL},
     {copy_from_null, TINA__FAULT_SIGNAL, SIGSEGV, 0, true, NULL},
     {call_abort, TINA__FAULT_ABORT, SIGABRT, AT_PC, true, NULL},
+    {raise_it, TINA__FAULT_SIGNAL, SIGSEGV, AT_PC, true, NULL},
 };
 
 static const kind_of_fault overflows[] = {
