@@ -20,6 +20,9 @@
 #define ABANDON_GRACE_NS 1000000000u /* for the others, once one is stuck */
 #define INIT_TIMEOUT_NS  30000000000u
 #define SPIN_NS          50000u
+#define MEMORY_PERMILLE  900   /* of the memory that is left, by default */
+#define HELPER_STACK     65536 /* bytes */
+#define UNDRAINED_NAMED  (sizeof((tina_end_report *)0)->undrained / sizeof(tina_handle))
 
 /* ---- What it takes ------------------------------------------------------------------------ */
 
@@ -54,7 +57,7 @@ static tina_status check_budget(const tina_system *system, tina_error *error)
     uint64_t total = 0;
     for (size_t i = 0; i < system->shard_count; i++)
         total += tina__plan_memory(&system->plans[i]);
-    uint64_t permille = spec->memory_permille == 0 ? 900 : spec->memory_permille;
+    uint64_t permille = spec->memory_permille == 0 ? MEMORY_PERMILLE : spec->memory_permille;
     uint64_t left = tina__os_memory_left();
     uint64_t allowed = left / 1000 * permille;
     if (spec->development || total <= allowed)
@@ -265,7 +268,7 @@ static tina_status start_thread(tina__os_thread *thread, size_t stack_size, cons
 
 static tina_status start_helper(tina_system *system, tina_error *error)
 {
-    tina_status status = start_thread(&system->helper, 65536, "tina helper", tina__helper_body, system, error);
+    tina_status status = start_thread(&system->helper, HELPER_STACK, "tina helper", tina__helper_body, system, error);
     system->is_helper_started = status == TINA_OK;
     return status;
 }
@@ -631,7 +634,7 @@ static void fill_report(const tina_system *system, uint32_t stuck, tina_end_repo
         if (phase_of(&system->threads[i]) != TINA__BOOT_ENDED)
             continue;
         for (uint32_t k = 0; k < shard->undrained_count; k++) {
-            if (report->undrained_count < 8 && k < 8)
+            if (report->undrained_count < UNDRAINED_NAMED && k < UNDRAINED_NAMED)
                 report->undrained[report->undrained_count] = shard->undrained[k];
             report->undrained_count++;
         }
@@ -653,11 +656,11 @@ tina_status tina__system_join(tina_system *system, tina_end_report *report)
     if (report != NULL)
         *report = own;
     tina__signals_remove(system);
-    if (stuck == 0)
+    if (stuck == 0) {
         end_threads(system);
-    else
+    } else {
         end_helper(system); /* the sink is the user's: what a stuck thread still logs goes nowhere */
-    if (stuck != 0)
         name_stuck(system);
+    }
     return own.stuck_shards == 0 && own.undrained_count == 0 ? TINA_OK : TINA_TIMED_OUT;
 }

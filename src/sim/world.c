@@ -701,7 +701,8 @@ tina_status tina__world_run(const tina_system_spec *spec, const tina_sim_config 
         tina__broken_set(NULL, NULL);
         if (world->boot_failure != NULL) {
             status = TINA_INIT_FAILED;
-            tina__error_set(error, status, 0, "root", "the init of type %s failed until the restart budget was used up",
+            tina__error_set(error, status, 0, "root",
+                            "the init of type %s failed until the restart budget was used up: see the log",
                             world->boot_failure);
         }
     }
