@@ -66,12 +66,11 @@ typedef uint16_t tina_tag; /* what a message is about: TINA_TAG_USER and above a
 
 /* What a message is about. Tags below TINA_TAG_USER belong to the runtime: sending one is TINA_INVALID. */
 enum {
-    TINA_TAG_CALL_FAILED = 0x0001, /* a call could not be delivered, or got no reply in time: payload is a tina_status */
-    TINA_TAG_TIMER = 0x0002,       /* a tag for isolates with one timer; any tag of the program's will do */
-    TINA_TAG_SHUTDOWN = 0x0003,    /* the system is stopping: finish, then tina_done() */
-    TINA_TAG_TRANSFER = 0x0004,    /* read it with tina_transfer_read */
-    TINA_TAG_SHARD_RESTARTED =
-        0x0005, /* a watched isolate's shard lost all isolates and began anew: payload is its index, a uint8_t */
+    TINA_TAG_CALL_FAILED = 0x0001,     /* a call could not be delivered, or got no reply in time: payload is a tina_status */
+    TINA_TAG_TIMER = 0x0002,           /* a tag for isolates with one timer; any tag of the program's will do */
+    TINA_TAG_SHUTDOWN = 0x0003,        /* the system is stopping: finish, then tina_done() */
+    TINA_TAG_TRANSFER = 0x0004,        /* read it with tina_transfer_read */
+    TINA_TAG_SHARD_RESTARTED = 0x0005, /* a watched isolate's shard began anew: payload is its index, a uint8_t */
     TINA_TAG_SHARD_QUARANTINED = 0x0006, /* the same, but it stays down: sends to it are TINA_SHARD_DOWN */
     TINA_TAG_DOWN = 0x0007,              /* a watched isolate ended: payload is a tina_down */
     TINA_TAG_RESUME = 0x0008,            /* after tina_yield */
