@@ -39,7 +39,7 @@ TINA_API TINA_MUST_USE tina_effect tina_done(void);
  */
 TINA_API TINA_MUST_USE tina_effect tina_crash(uint8_t reason);
 
-/* Come back in the next tick, with TINA_TAG_RESUME; once, when it has come, with TINA_TAG_SHUTDOWN in its place. */
+/* Run again in the next tick, with TINA_TAG_RESUME; or once, after the shutdown has begun, with TINA_TAG_SHUTDOWN instead. */
 TINA_API TINA_MUST_USE tina_effect tina_yield(void);
 
 /* Park until there is mail, a timer, a finished operation that was started, or the shutdown. */
@@ -53,16 +53,16 @@ TINA_API TINA_MUST_USE tina_effect tina_receive(void);
  * not allowed) fails at once, not after the timeout; so does one whose receiver
  * ends before it replies (TINA_STALE_HANDLE). Past the timeout: TINA_TIMED_OUT.
  * timeout_ns 0: 5 s. A handler call may make 64 effects that carry a message
- * (tina_call, tina_reply); the next is TINA_POOL_EXHAUSTED.
+ * (tina_call, tina_reply); one more is TINA_POOL_EXHAUSTED.
  */
 TINA_API TINA_MUST_USE tina_effect tina_call(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload, size_t size,
                                              uint64_t timeout_ns);
 
 /*
  * Answer the call being handled with at most TINA_PAYLOAD_MAX bytes, then park as
- * tina_receive. The payload is copied when the effect is made. A caller that has
- * given up is not told, nor is the isolate. Where a plain message is being
- * handled, or the arguments are not allowed, the isolate crashes: why is logged.
+ * tina_receive does. The payload is copied when the effect is made. If the caller has
+ * given up, the answer is dropped, and nobody is told. If the message being handled is
+ * no call, or the arguments are not allowed, the isolate crashes, and the log says why.
  */
 TINA_API TINA_MUST_USE tina_effect tina_reply(tina_ctx *ctx, tina_tag tag, const void *payload, size_t size);
 
@@ -74,7 +74,7 @@ TINA_API uint8_t tina_shard_count(const tina_ctx *ctx);   /* of the system, 1 to
 TINA_API uint64_t tina_now(const tina_ctx *ctx);          /* monotonic ns, the same all through one handler call */
 TINA_API uint64_t tina_random(tina_ctx *ctx);             /* 64 random bits, from the shard's own stream; not for keys */
 TINA_API void *tina_user(const tina_ctx *ctx);            /* the spec's user pointer */
-TINA_API bool tina_is_shutting_down(const tina_ctx *ctx); /* the shutdown has reached this shard */
+TINA_API bool tina_is_shutting_down(const tina_ctx *ctx); /* whether the shutdown has reached this shard */
 TINA_API void tina_stop_system(tina_ctx *ctx);            /* begin the graceful shutdown, as the first SIGTERM would */
 
 /* Which shard a key belongs to: the same for a key and a shard count, on every machine. shard_count 0: 0. Any thread. */
@@ -96,9 +96,9 @@ TINA_API TINA_MUST_USE tina_status tina_send(tina_ctx *ctx, tina_handle to, tina
 
 /*
  * The same without a copy: fill the size bytes at *payload, then commit, which
- * cannot fail. One at a time; what is not committed when the handler returns never
- * happened. The bytes at *payload are not cleared, and are the receiver's from the
- * commit on. Statuses as tina_send, and TINA_BUSY: one is open.
+ * cannot fail. One at a time; what is not committed when the handler returns is
+ * never sent. The bytes at *payload are not cleared, and belong to the receiver from
+ * the commit on. Statuses as tina_send, and TINA_BUSY: one is open already.
  */
 TINA_API TINA_MUST_USE tina_status tina_send_begin(tina_ctx *ctx, tina_handle to, tina_tag tag, size_t size, void **payload);
 TINA_API void tina_send_commit(tina_ctx *ctx); /* send the one that is open; with none open: does nothing */
@@ -113,14 +113,14 @@ TINA_API void tina_send_commit(tina_ctx *ctx); /* send the one that is open; wit
 TINA_API TINA_MUST_USE tina_status tina_call_start(tina_ctx *ctx, tina_handle to, tina_tag tag, const void *payload,
                                                    size_t size, uint64_t timeout_ns, uint32_t *call);
 
-/* Who called, to answer later: copied and kept as long as one likes, used once, by the isolate that was called. */
+/* Who called, for a later answer: may be copied and kept for any time, and is used once, by the isolate that was called. */
 typedef struct tina_caller {
     tina_handle source;   /* who waits for the answer */
     uint32_t correlation; /* the runtime's: which of its calls this is */
 } tina_caller;
 
-TINA_API bool tina_is_call(const tina_message *message);               /* somebody waits for an answer to it */
-TINA_API tina_caller tina_message_caller(const tina_message *message); /* where tina_is_call says so */
+TINA_API bool tina_is_call(const tina_message *message);               /* whether somebody waits for an answer to it */
+TINA_API tina_caller tina_message_caller(const tina_message *message); /* who does; only where tina_is_call is true */
 
 /*
  * Answer a call now or later, with at most TINA_PAYLOAD_MAX bytes, which are
@@ -139,12 +139,12 @@ TINA_API TINA_MUST_USE tina_status tina_reply_to(tina_ctx *ctx, tina_caller call
 /* How an isolate ended. */
 typedef enum tina_end {
     TINA_END_DONE,    /* it returned tina_done */
-    TINA_END_CRASH,   /* it returned tina_crash, or what is no effect of its own */
+    TINA_END_CRASH,   /* it returned tina_crash, or something that is no effect */
     TINA_END_FAULT,   /* its code faulted: a bad pointer, a full stack, a division by zero, an abort */
     TINA_END_KILLED,  /* it ran for too long, and the watchdog ended it */
-    TINA_END_STOPPED, /* by its supervisor, tina_stop_child, or the shutdown, after its time was over */
-    TINA_END_SHARD,   /* with all of its shard */
-    TINA_END_GONE,    /* before it was watched */
+    TINA_END_STOPPED, /* its supervisor, tina_stop_child or the shutdown ended it, after its time to drain was over */
+    TINA_END_SHARD,   /* its whole shard ended */
+    TINA_END_GONE,    /* it had ended before it was watched */
 } tina_end;
 
 /* The payload of a TINA_TAG_DOWN: a watched isolate has ended. */
@@ -156,11 +156,11 @@ typedef struct tina_down {
 
 /*
  * Be told, exactly once, by a TINA_TAG_DOWN when that isolate ends, whatever the
- * cause: at once if it is already gone. Any shard; a name means who has it when
- * the watch arrives. The notice comes behind what that isolate sent before.
- * Watching twice is once. Ends with the watcher. Where the isolate ended with all
- * of its shard, TINA_TAG_SHARD_RESTARTED or TINA_TAG_SHARD_QUARANTINED follows,
- * once for all that were watched there.
+ * cause: at once if it is already gone. It may be on any shard; a name means whoever
+ * has it when the watch arrives. The notice comes after everything that the isolate
+ * sent before it ended. To watch twice is to watch once. A watch ends with its watcher.
+ * If the isolate ended with all of its shard, TINA_TAG_SHARD_RESTARTED or
+ * TINA_TAG_SHARD_QUARANTINED follows, once for all that were watched there.
  *
  * TINA_OK: one TINA_TAG_DOWN will come; TINA_INVALID: a shard that does not exist;
  * TINA_POOL_EXHAUSTED: no watch is free; on another shard TINA_SHARD_DOWN, and
@@ -168,7 +168,7 @@ typedef struct tina_down {
  */
 TINA_API TINA_MUST_USE tina_status tina_watch(tina_ctx *ctx, tina_handle target);
 
-/* No TINA_TAG_DOWN of it will come any more, even if it was on its way. What is not watched is ignored. */
+/* Stop watching: no TINA_TAG_DOWN for it will come, even if one was on its way. Does nothing if it was not watched. */
 TINA_API void tina_unwatch(tina_ctx *ctx, tina_handle target);
 
 /* ---- Children ---------------------------------------------------------------- */
@@ -196,7 +196,7 @@ typedef enum tina_handoff {
 typedef struct tina_spawn {
     const void *args; /* copied; at most TINA_ARGS_MAX bytes; NULL where args_size is 0 */
     size_t args_size; /* bytes at args */
-    tina_fd fd;       /* handed to the child, where it keeps its value; such a child is temporary */
+    tina_fd fd;       /* given to the child, under the same handle; such a child is temporary */
     uint8_t handoff;  /* tina_handoff */
     uint8_t type;     /* index in the spec's types */
     uint8_t restart;  /* tina_restart */
@@ -204,10 +204,10 @@ typedef struct tina_spawn {
 } tina_spawn;
 
 /*
- * Make a child on this shard, at once: its init has run when this returns, as a
- * unit of its own: its crash or its fault is TINA_INIT_FAILED here. Inits may
- * spawn, eight deep. On failure the descriptor stays with the spawner, and the
- * child is not tried again. child may be NULL.
+ * Make a child on this shard, at once: its init has run when this returns. A crash or
+ * a fault of that init costs the child alone, and is TINA_INIT_FAILED here. Inits may
+ * spawn children too, eight deep. On failure the descriptor stays with the spawner, and
+ * the spawn is not tried again. child may be NULL.
  *
  * TINA_OK; TINA_INVALID: the type, the arguments, the group, the restart policy
  * (a child that is restarted has a supervisor and no descriptor), the handoff, or
@@ -233,9 +233,9 @@ TINA_API TINA_MUST_USE tina_status tina_stop_child(tina_ctx *ctx, tina_handle ch
 /* ---- Timers -------------------------------------------------------------------- */
 
 /*
- * A message with this tag and no payload, no sooner than tina_now() + delay_ns; up
- * to a timer_resolution_ns later, more where the shard is busy. The timer is this
- * isolate's, and ends with it. timer may be NULL. tag is TINA_TAG_TIMER, or
+ * Get a message with this tag and no payload, no sooner than tina_now() + delay_ns; up
+ * to a timer_resolution_ns later, or more where the shard is busy. The timer belongs to
+ * this isolate, and ends with it. timer may be NULL. tag is TINA_TAG_TIMER, or
  * TINA_TAG_USER and above.
  *
  * TINA_OK; TINA_INVALID: the tag; TINA_POOL_EXHAUSTED.
@@ -250,8 +250,8 @@ TINA_API TINA_MUST_USE tina_status tina_timer_start(tina_ctx *ctx, uint64_t dela
 TINA_API TINA_MUST_USE tina_status tina_timer_repeat(tina_ctx *ctx, uint64_t period_ns, tina_tag tag, tina_timer *timer);
 
 /*
- * True: it was this isolate's and will not be delivered any more, even if it had
- * expired already. False: it is over, or another isolate's; nothing has changed.
+ * Cancel a timer. True: it was this isolate's, and will not be delivered, even if it had
+ * expired already. False: it is over, or belongs to another isolate; nothing has changed.
  */
 TINA_API bool tina_timer_cancel(tina_ctx *ctx, tina_timer timer);
 
@@ -277,27 +277,29 @@ TINA_API void tina_log(tina_ctx *ctx, tina_level level, const char *format, ...)
 /* ---- Memory ---------------------------------------------------------------------- */
 
 /*
- * Memory for this handler call: size bytes, 16-byte aligned, not cleared; gone
- * when the handler returns. NULL: more than the type's scratch_max in all.
+ * Memory for this handler call: size bytes, 16-byte aligned, not cleared; gone when
+ * the handler returns. NULL: that would be more than the type's scratch_max in all.
  */
 TINA_API void *tina_scratch(tina_ctx *ctx, size_t size);
 
 /*
- * Memory for this isolate's life: size bytes, 16-byte aligned, zeroed; gone when
- * the isolate is, or at the reset. NULL: more than the type's working_size in all.
+ * Memory for this isolate's life: size bytes, 16-byte aligned, zeroed; gone when the
+ * isolate ends, or at the reset. NULL: that would be more than the type's working_size
+ * in all.
  */
 TINA_API void *tina_working(tina_ctx *ctx, size_t size);
 TINA_API void tina_working_reset(tina_ctx *ctx); /* give back all that tina_working gave this isolate */
 
 /*
- * Payloads over 96 bytes, to an isolate on this shard by reference, on another by
- * one copy: take one, fill *data (*capacity bytes, not cleared; capacity may be
- * NULL), send it. The receiver gets TINA_TAG_TRANSFER and reads it during that
- * handler call. Whoever dies, it is taken back. One that was sent to another shard
- * counts against this shard's until it was copied there, or refused on arrival, which
- * is counted there (arrived_exhausted where no transfer was free).
+ * A transfer carries a payload of over 96 bytes, by reference to an isolate on this
+ * shard, by one copy to one on another: take one, fill *data (*capacity bytes, not
+ * cleared; capacity may be NULL), and send it. The receiver gets TINA_TAG_TRANSFER and
+ * reads it during that handler call. Whoever ends, it is taken back. One that was sent
+ * to another shard counts against this shard's transfer_count until it has been copied
+ * there, or refused on arrival, which is counted there (arrived_exhausted where no
+ * transfer was free).
  *
- * This one makes *transfer this isolate's. TINA_OK; TINA_POOL_EXHAUSTED.
+ * This takes one: *transfer is this isolate's. TINA_OK; TINA_POOL_EXHAUSTED: none is free.
  */
 TINA_API TINA_MUST_USE tina_status tina_transfer_alloc(tina_ctx *ctx, tina_transfer *transfer, void **data,
                                                        size_t *capacity);

@@ -19,7 +19,10 @@ TINA_BEGIN_DECLS
 TINA_API tina_address tina_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 TINA_API tina_address tina_ipv6(const uint8_t address[16], uint16_t port);
 
-/* The Unix socket of that path; one longer than the 104 bytes that an address holds, or empty: family 0, which no call takes. */
+/*
+ * The Unix socket of that path. Where it is empty, or longer than the 104 bytes that an address holds: family 0, which no
+ * call takes.
+ */
 TINA_API tina_address tina_unix(const char *path);
 
 /*
@@ -46,18 +49,18 @@ typedef enum tina_socket_type {
 
 /* What tina_setsockopt sets: 0 or 1, unless it says otherwise. */
 typedef enum tina_option {
-    TINA_OPT_REUSEADDR, /* bind to an address that a connection which is over still holds */
-    TINA_OPT_REUSEPORT, /* several sockets at one address, which share what comes */
-    TINA_OPT_KEEPALIVE, /* ask a silent peer whether it is there */
+    TINA_OPT_REUSEADDR, /* bind to an address even while connections that have ended still hold it */
+    TINA_OPT_REUSEPORT, /* several sockets at one address, which share its connections or datagrams */
+    TINA_OPT_KEEPALIVE, /* probe a silent peer */
     TINA_OPT_NODELAY,   /* send small pieces at once */
     TINA_OPT_CORK,      /* send whole packets only, while it is on */
     TINA_OPT_RCVBUF,    /* bytes, 1 to INT_MAX / 2; Linux takes, and tells, twice that */
     TINA_OPT_SNDBUF,    /* likewise */
     TINA_OPT_LINGER,    /* 0: closing resets the connection; -1: closing delivers what was sent, the default */
     TINA_OPT_V6ONLY,    /* an IPv6 socket that takes no IPv4 */
-    TINA_OPT_KEEPIDLE,  /* of silence before it asks: seconds, 1 to 32,767 */
-    TINA_OPT_KEEPINTVL, /* between two times that it asks: seconds, 1 to 32,767 */
-    TINA_OPT_KEEPCNT,   /* times that it asks before the connection is over: 1 to 127 */
+    TINA_OPT_KEEPIDLE,  /* seconds of silence before the first probe, 1 to 32,767 */
+    TINA_OPT_KEEPINTVL, /* seconds between two probes, 1 to 32,767 */
+    TINA_OPT_KEEPCNT,   /* probes without an answer before the connection is over, 1 to 127 */
 } tina_option;
 
 /*

@@ -3,14 +3,14 @@
  * on one thread under a made clock, network and scheduler that one seed decides.
  *
  * A round is one tick of every shard that has something to do; it takes
- * timer_resolution_ns of made time. Where nobody has anything to do, time jumps to
+ * timer_resolution_ns of made time. When nobody has anything to do, time jumps to
  * the next thing that is due. Faults strike as often as the config says, and never
  * where it says nothing. Two runs with the same seed, spec and config are the same
  * event for event, on every machine, compiler and build.
  *
- * What isolates must not do, or a run can't be repeated: ask the machine for the
- * time, for randomness or for anything else (tina_now and tina_random are there for
- * that), or share memory that outlives a run.
+ * For a run to be repeatable, isolates must not ask the machine for the time, for
+ * randomness or for anything else (tina_now and tina_random are there for that), nor
+ * share memory that outlives a run.
  */
 #ifndef TINA_SIM_H
 #define TINA_SIM_H
@@ -84,15 +84,18 @@ typedef struct tina_sim tina_sim;
 /* Whether all is well. False: why says what is wrong, in at most why_size bytes with the final zero. */
 typedef bool (*tina_checker_fn)(const tina_sim *sim, uint64_t tick, char *why, size_t why_size, void *user);
 
-/* What a run is decided by, beside the spec. Zeroed: no faults, a million rounds. */
+/* What decides a run, beside the spec. Zeroed: no faults, a million rounds. */
 typedef struct tina_sim_config {
     uint64_t seed;      /* any number */
     uint64_t ticks_max; /* rounds; 0: 1,000,000 */
-    uint64_t
-        heal_at_tick; /* from here on no faults: the system must become quiet, or end, by ticks_max; 0, or not below that: never */
-    uint64_t stop_at_tick; /* from here on shutting down; 0: never */
+    /*
+     * From this round on nothing fails, and the system must become quiet, or end, by ticks_max. 0, or not below
+     * ticks_max: never.
+     */
+    uint64_t heal_at_tick;
+    uint64_t stop_at_tick; /* the round in which the shutdown begins; 0: never */
     bool stop_when_quiet;  /* end when nobody has anything to do and nothing is on its way: no message, no data, no timer */
-    bool keep_shard_order; /* shard 0 first in each round; otherwise in an order of the seed's */
+    bool keep_shard_order; /* shard 0 first in each round; otherwise in an order drawn from the seed */
     tina_faults faults;    /* what goes wrong, and how often */
     uint32_t check_every;  /* rounds; 0: 100. Checkers also run at the end. */
     const tina_checker_fn *checkers; /* besides the library's own */
@@ -100,7 +103,7 @@ typedef struct tina_sim_config {
     void *checker_user;              /* handed to each of them */
     const char *trace_path;          /* a timeline for chrome://tracing and Perfetto, or NULL */
     const char *events_path;         /* every event in words, a line each, or NULL: two runs that differ can be compared */
-    void (*on_reached)(void *reached_user, const char *name); /* tina_reached, each time; NULL: nobody counts */
+    void (*on_reached)(void *reached_user, const char *name); /* called by each tina_reached; NULL: none */
     void *reached_user;                                       /* handed to on_reached */
 } tina_sim_config;
 
@@ -108,11 +111,11 @@ typedef struct tina_sim_config {
 typedef enum tina_sim_end {
     TINA_SIM_TICKS,     /* ticks_max rounds */
     TINA_SIM_QUIET,     /* nothing will ever happen any more, or stop_when_quiet */
-    TINA_SIM_VIOLATION, /* a checker has said no: see violation */
+    TINA_SIM_VIOLATION, /* a checker found something wrong: see violation */
     TINA_SIM_STOPPED,   /* shut down, and every shard has ended */
 } tina_sim_end;
 
-/* What a run came to. */
+/* The outcome of a run. */
 typedef struct tina_sim_report {
     uint8_t end;     /* tina_sim_end */
     uint64_t ticks;  /* rounds that were run */

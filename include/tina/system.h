@@ -18,9 +18,9 @@ TINA_BEGIN_DECLS
 
 typedef struct tina_system tina_system; /* a system that runs: from tina_start to tina_join */
 
-/* What a shard is at. */
+/* What a shard is doing. */
 typedef enum tina_shard_state {
-    TINA_SHARD_INIT,        /* its tree comes up */
+    TINA_SHARD_INIT,        /* its tree is coming up */
     TINA_SHARD_RUNNING,     /* it serves */
     TINA_SHARD_QUARANTINED, /* restarted too often: it runs nothing, and sends to it are TINA_SHARD_DOWN; see tina_revive */
     TINA_SHARD_DRAINING,    /* its isolates have been told to end */
@@ -29,7 +29,7 @@ typedef enum tina_shard_state {
 
 /* How full a pool is. */
 typedef struct tina_usage {
-    uint32_t limit, used, peak; /* how many there are; are taken; were taken at most, since boot */
+    uint32_t limit, used, peak; /* slots in all; in use now; the most that were in use at once since boot */
 } tina_usage;
 
 /*
@@ -45,7 +45,7 @@ typedef struct tina_usage {
 typedef struct tina_stats {
     uint64_t ticks;                   /* turns of its loop */
     uint64_t dispatches;              /* handler calls */
-    uint64_t idle_ns;                 /* with nothing to do: asleep, or looking whether there is something */
+    uint64_t idle_ns;                 /* with nothing to do: asleep, or polling */
     uint64_t sleeps;                  /* in the kernel */
     uint64_t wakes;                   /* of other shards, by this one */
     uint64_t sent_local, sent_remote; /* messages that a send here said TINA_OK to: for this shard, for others */
@@ -67,14 +67,14 @@ typedef struct tina_stats {
     uint64_t shard_restarts;             /* times that all of the shard began anew */
     uint64_t io_submitted, io_completed; /* operations that began, and that are over */
     uint64_t io_failed, io_cancelled;    /* of io_completed: by an error, and by a cancel or a deadline */
-    uint64_t io_late;                    /* completions that nobody was left to get */
+    uint64_t io_late;                    /* completions whose isolate had ended */
     uint64_t bytes_in, bytes_out;        /* received and read; sent and written */
     uint64_t log_dropped;                /* lines for which there was no room, or no reader */
     uint64_t trace_dropped;              /* events that the flight recorder no longer holds */
-    uint64_t dumps_skipped;              /* faults whose events were not dumped, since there had been a dump just before */
-    uint64_t arena_full, group_full, init_failed;                       /* spawns that came to nothing, by why */
-    uint64_t calls_timed_out;                                           /* that had no answer in time */
-    uint64_t inbox_full;                                                /* posts refused, since the inbox was full */
+    uint64_t dumps_skipped;              /* faults whose events were not dumped, because another dump came just before */
+    uint64_t arena_full, group_full, init_failed;                       /* spawns that failed, by reason */
+    uint64_t calls_timed_out;                                           /* calls that had no answer in time */
+    uint64_t inbox_full;                                                /* posts refused because the inbox was full */
     uint32_t isolates;                                                  /* alive */
     tina_usage messages, timers, watches, ops, buffers, fds, transfers; /* of its pools */
     uint8_t state;                                                      /* tina_shard_state */
@@ -84,21 +84,23 @@ typedef struct tina_stats {
 #define TINA_HISTOGRAM_BUCKETS 32 /* of a tina_histogram */
 
 /*
- * How often something took how long. Bucket i counts what took from 2^i ns to less
- * than 2^(i+1); the first also what took less, the last also all that took more.
+ * How long something took, and how often it took that long. Bucket i counts what took
+ * from 2^i ns to less than 2^(i+1); the first also counts what took less, the last what
+ * took more.
  */
 typedef struct tina_histogram {
     uint64_t count, sum_ns;                   /* how often, and how long in all */
-    uint64_t buckets[TINA_HISTOGRAM_BUCKETS]; /* how often, by how long */
+    uint64_t buckets[TINA_HISTOGRAM_BUCKETS]; /* how often it took that long */
 } tina_histogram;
 
 /*
- * One type's counters on one shard. The counters are whole; the two histograms are
- * samples. In one tick in sample_every handler calls are timed; where there are many,
- * one in so many, which counts for them: handler_ns.count is about dispatches divided
- * by sample_every. Behind that tick the wait of one message is, chosen by chance. Where
- * a shard begins anew, the dispatches of its last tick are counted by shard alone. In a
- * simulation a handler takes no time, and waits are those of its clock.
+ * One type's counters on one shard. The counters are complete; the two histograms are
+ * samples. Handler calls are timed in one tick of sample_every; where such a tick has
+ * many calls, one of them stands for several, so that handler_ns.count is about
+ * dispatches divided by sample_every. After such a tick, the wait of one message, chosen
+ * at random, is measured too. Where a shard begins anew, the dispatches of its last tick
+ * are counted for the shard, not for the type. In a simulation a handler takes no time,
+ * and waits are measured by the simulation's clock.
  */
 typedef struct tina_type_stats {
     char name[64];                           /* the type's, as in the spec */
@@ -162,10 +164,10 @@ static inline size_t tina_spec_memory(const tina_system_spec *spec)
 }
 
 /*
- * Boot, serve until SIGTERM, SIGINT or tina_stop_system, drain, and return. A
- * second signal does not wait for those that have not drained yet.
+ * Boot, serve until SIGTERM, SIGINT or tina_stop_system, drain, and return. After a
+ * second signal it no longer waits for isolates that have not drained.
  *
- * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did (*error is then
+ * TINA_OK: every isolate drained; TINA_TIMED_OUT: some did not (*error is then
  * zeroed); TINA_BUSY: the spec is external, and this is inside a handler; otherwise as
  * tina_start. Blocks. Any thread that belongs to no system.
  */
@@ -175,7 +177,7 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
 }
 
 /*
- * The same in two steps, for a program with a main of its own. Returns when every
+ * The same in two steps, for a program that does other things meanwhile. Returns when every
  * shard's tree is up, or undoes everything and says why not. The spec is copied
  * whole, with what it points to, but for user and log_user, which stay the
  * program's. *system is the caller's, to be given to tina_join. Several systems may
@@ -204,15 +206,15 @@ TINA_API void tina_stop(tina_system *system);
 /*
  * Wait until a system was stopped and has ended, and free it. report may be NULL.
  *
- * TINA_OK: everybody drained; TINA_TIMED_OUT: not everybody did within
+ * TINA_OK: every isolate drained; TINA_TIMED_OUT: some did not within
  * shutdown_timeout_ns or before the second signal, see the report. Where it counts
- * stuck shards, the system's memory is left to them. Blocks. One thread, once,
- * which belongs to no system.
+ * stuck shards, the system's memory is left to them. Blocks. To be called once, by a
+ * thread that belongs to no system.
  *
  * Where the spec is external and this is the thread that steps, or nobody has stepped
  * yet, it steps until the system has ended. On another thread it waits for the one that
- * steps to do so: where that one no longer does, its shard counts as stuck when it
- * was stopped and shutdown_timeout_ns is over. TINA_BUSY: from inside a handler or a
+ * steps to do so: where that one no longer does, its shard counts as stuck once the
+ * system was stopped and shutdown_timeout_ns has passed. TINA_BUSY: from inside a handler or a
  * tina_step, and nothing has happened.
  */
 TINA_MUST_USE static inline tina_status tina_join(tina_system *system, tina_end_report *report)

@@ -23,13 +23,13 @@
  * An isolate is such a struct, in its shard's arena, with such a handler. It gets
  * one message at a time and returns an effect that says what it does next. A
  * shard is one thread that owns its isolates; shards share nothing and send each
- * other messages. What crashes is restarted by its supervisor.
+ * other messages. An isolate that crashes is restarted by its supervisor.
  *
  *   types.h   handles, messages, effects      ctx.h     what a handler may do
  *   spec.h    what a system is made of        io.h      sockets and operations
- *   system.h  running it                      sim.h     running it under a seed
- *   log.h     ready sinks for its log         metrics.h an isolate that serves its counters
- *   status.h  what a call came to             sim_main.h  a main for that: thousands of seeds
+ *   system.h  running it                      sim.h     running it in a simulation
+ *   log.h     ready-made sinks for its log    metrics.h an isolate that serves its counters
+ *   status.h  what a call came to             sim_main.h  a main function for simulations, not included here
  */
 #ifndef TINA_TINA_H
 #define TINA_TINA_H

@@ -3,6 +3,7 @@
 #include "core/stats.h"
 #include "os/trap.h"
 #include "run/crank.h"
+#include "run/system_make.h"
 #include "spec/check.h"
 #include "spec/copy.h"
 #include "spec/error.h"

@@ -181,7 +181,7 @@ static const tina_message *awaited_message(tina_ctx *frame)
     }
 }
 
-/* There is more to this message than to nearly all. */
+/* The few messages that take more than to be read. */
 static __attribute__((noinline)) void look_at(tina_ctx *frame, tina_message *message, uint32_t index)
 {
     if (message->flags & TINA__MESSAGE_FD)
@@ -219,7 +219,7 @@ static __attribute__((noinline)) const tina_message *other_message(tina__shard *
     return isolate->state == TINA__ISOLATE_RECEIVING ? mail_message(shard, frame, isolate) : NULL;
 }
 
-/* It waits for mail, and nothing else is there for it: so it is nearly always. */
+/* It waits for mail, and nothing else is there for it, as is nearly always the case. */
 static inline bool has_mail_at_most(const tina__isolate *isolate)
 {
     return isolate->state == TINA__ISOLATE_RECEIVING && isolate->flags == TINA__ISOLATE_QUEUED &&

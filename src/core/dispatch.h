@@ -26,12 +26,6 @@ bool tina__dispatch_init(tina__shard *shard, tina__isolate *isolate, tina_handle
 /* A new tick: new budgets, and those that yielded in the last tick are ready in this one. Returns how many. */
 uint32_t tina__dispatch_resume(tina__shard *shard);
 
-/* Nothing is queued, not even slots whose isolates ended while they were. */
-static inline bool tina__dispatch_is_quiet(const tina__shard *shard)
-{
-    return !tina__is_anybody_ready(shard) && shard->yielded_head == TINA__NONE;
-}
-
 /* Every live isolate gets the notice of the shutdown. */
 void tina__dispatch_announce_shutdown(tina__shard *shard);
 

@@ -191,7 +191,7 @@ static __attribute__((noinline)) bool apply_rest(tina_ctx *frame, tina_effect ef
         count_crash(frame);
         *ending = (tina__ending){.end = TINA_END_CRASH, .reason = effect.reason};
         return false;
-    default: return crash_for(frame, "its handler returned no effect", ending);
+    default: return crash_for(frame, "its init or handler returned no effect", ending);
     }
 }
 

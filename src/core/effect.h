@@ -39,7 +39,7 @@ static inline bool tina__effect_apply(tina_ctx *frame, tina_effect effect, tina_
     return true;
 }
 
-/* Is nothing to be carried out? It receives as before: so it is nearly always, and a look is cheaper than a store. */
+/* Whether there is nothing to carry out: it goes on receiving, as nearly always. A look is cheaper than a store. */
 static inline bool tina__effect_is_plain(const tina__isolate *isolate, tina_effect effect)
 {
     return effect.kind == TINA__EFFECT_RECEIVE && isolate->state == TINA__ISOLATE_RECEIVING;

@@ -123,7 +123,7 @@ static tina__isolate *take_slot(tina__shard *shard, tina__type *type, const tina
     return isolate;
 }
 
-/* The init did not make it: what it was handed is its parent's again. */
+/* The init failed: what the isolate was handed is its parent's again. */
 static void end_unborn(tina__shard *shard, const tina__start *start, tina__isolate *isolate, tina__ending ending)
 {
     tina__isolate *parent = tina__isolate_find(shard, start->parent);
@@ -196,7 +196,7 @@ static __attribute__((noinline)) void end_holdings(tina__shard *shard, tina__iso
     tina__assert(holds_nothing(isolate)); /* as the slot's next isolate wants it */
 }
 
-/* Twice: in a function of its own, each end would save its registers once more. */
+/* Inlined in both callers: as a function, it would save its registers once more at each end. */
 static inline __attribute__((always_inline)) void end_life(tina__shard *shard, tina__isolate *isolate, uint8_t end,
                                                            uint8_t reason)
 {

@@ -123,7 +123,6 @@ typedef struct tina__peer {
     uint32_t life;                     /* the other's, as far as this shard has dealt with it */
     bool is_estranged;                 /* it has not dealt with this shard's own life yet: see core/peer.h */
     uint8_t stalled;                   /* ticks that a full receiver has held back `in` */
-    bool is_dirty;                     /* something is written and not published */
 } tina__peer;
 
 typedef enum tina__transfer_state {

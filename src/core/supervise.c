@@ -211,6 +211,16 @@ void tina__supervise_exit(tina__shard *shard, uint32_t index, uint8_t end, bool 
 
 /* ---- Starting ------------------------------------------------------------------------------------------- */
 
+static const char *init_failure(uint8_t end)
+{
+    switch (end) {
+    case TINA_END_DONE: return "returned tina_done, which counts as a failure";
+    case TINA_END_FAULT: return "faulted";
+    case TINA_END_KILLED: return "was killed by the watchdog";
+    default: return "crashed";
+    }
+}
+
 /* Its init runs. What became of it says its state. */
 static void start_isolate(tina__shard *shard, uint32_t index)
 {
@@ -238,8 +248,7 @@ static void start_isolate(tina__shard *shard, uint32_t index)
         return;
     shard->init_failed_tick = shard->tick;
     tina__assert(status == TINA_INIT_FAILED); /* there was a slot */
-    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name,
-              end == TINA_END_DONE ? "was done at once" : "crashed");
+    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name, init_failure(end));
     tina__supervise_exit(shard, index, end, false);
 }
 

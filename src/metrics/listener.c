@@ -1,5 +1,6 @@
 #include "metrics/isolate.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { BACKLOG = 128, ADDRESS_TEXT = 128 };
@@ -146,8 +147,9 @@ tina_effect tina__listener_init(tina__listener *me, const tina_metrics_args *arg
         return tina_crash(NO_ADDRESS);
     tina_status status = open_socket(me, &address, ctx);
     if (status != TINA_OK) {
-        tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s, errno %d", args->address, tina_status_name(status),
-                 tina_os_error(ctx));
+        int os_error = tina_os_error(ctx);
+        tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s, errno %d%s", args->address, tina_status_name(status),
+                 os_error, os_error == EADDRINUSE ? ": the address is in use" : "");
         return tina_crash(NO_SOCKET);
     }
     tina_address_format(&address, text, sizeof text);

@@ -1,9 +1,9 @@
 /*
  * A file that one process at a time writes, and others read: it is locked for as
- * long as it is claimed, so that who looks at it knows whether anybody writes it
- * still. The owner alone; no state apart from the claim.
+ * long as it is claimed, so that a reader knows whether anybody still writes it.
+ * The owner alone; no state apart from the claim.
  *
- * It is written with pwrite, never mapped: whoever shortens it harms the owner not.
+ * It is written with pwrite, never mapped: if somebody truncates it, the owner is not harmed.
  */
 #ifndef TINA__OS_CLAIM_H
 #define TINA__OS_CLAIM_H

@@ -25,9 +25,9 @@ static tina_status failed(int error, const char **why, int *os_error)
     case EROFS: return fail(TINA_DENIED, "may not be written", why);
     case ENOSPC:
     case EDQUOT:
-    case EFBIG: return fail(TINA_DISK_FULL, "has no room where it is to lie", why);
+    case EFBIG: return fail(TINA_DISK_FULL, "finds no space left on its device", why);
     case ENOENT:
-    case ENOTDIR: return fail(TINA_NOT_FOUND, "lies in a directory that is not there", why);
+    case ENOTDIR: return fail(TINA_NOT_FOUND, "is in a directory that does not exist", why);
     case ELOOP: return fail(TINA_INVALID, "is a symbolic link", why);
     case EISDIR: return fail(TINA_INVALID, "is no regular file", why);
     default: return fail(TINA_SYSTEM_ERROR, "can't be made", why);
@@ -61,7 +61,7 @@ static tina_status check_content(int fd, const struct stat *about, const char *m
         return TINA_OK;
     if (pread(fd, begin, sizeof begin, 0) == (ssize_t)sizeof begin && memcmp(begin, magic, sizeof begin) == 0)
         return TINA_OK;
-    return fail(TINA_INVALID, "is there already, and is something else", why);
+    return fail(TINA_INVALID, "exists already and is something else: choose another path", why);
 }
 
 /* An open file description's lock: it ends with the claim, or with the process. */

@@ -3,6 +3,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/stats.h"
+#include "run/system_make.h"
 #include "run/watchdog.h"
 
 #include <sched.h>

@@ -309,8 +309,8 @@ void tina__thread_report_tree(tina__shard_thread *thread)
     }
     if (shard->boot_failure != NULL)
         tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root",
-                        "the init of type %s failed on shard %zu until the restart budget was used up", shard->boot_failure,
-                        thread->index);
+                        "the init of type %s failed on shard %zu until the restart budget was used up: see the log",
+                        shard->boot_failure, thread->index);
     else
         tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root", "shard %zu faulted while it booted: see the log",
                         thread->index);

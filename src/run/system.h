@@ -85,11 +85,6 @@ void tina__system_ring(tina_system *system);
 /* Brings quarantined shards back. Any thread, async-signal-safe. */
 void tina__system_revive(tina_system *system);
 
-/* The budget: bytes of all plans; 0: they don't fit into an address space. */
-size_t tina__system_memory(const tina_system_spec *spec, size_t shard_count);
-size_t tina__system_shard_count(const tina_system_spec *spec);
-uint64_t tina__system_init_timeout_ns(const tina_system_spec *spec);
-
 /* ---- Its threads (shard_thread.c, helper.c) ---- */
 
 void tina__shard_thread_body(void *thread);

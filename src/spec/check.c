@@ -336,7 +336,8 @@ static bool child_has_slot(const place *at, const tina_child *child, uint32_t *u
         return true;
     if (slots == 0)
         return refuse(at, "type", "must not be %u: that type has no slots on this shard", child->type);
-    return refuse(at, "type", "must not be %u again: that type has %u slots on this shard", child->type, slots);
+    return refuse(at, "type", "must not be %u again: raise that type's slot_count, which is %u on this shard", child->type,
+                  slots);
 }
 
 /* What the groups of one tree have used up together. */
@@ -534,7 +535,8 @@ static bool stats_path_rule(const place *at)
 {
     const char *given = at->spec->stats_path;
     size_t length = given != NULL ? strnlen(given, STATS_PATH_MAX + 1) : 1;
-    return (length >= 1 && length <= STATS_PATH_MAX) || refuse(at, "stats_path", "must be 1 to %d bytes", STATS_PATH_MAX);
+    return (length >= 1 && length <= STATS_PATH_MAX) ||
+           refuse(at, "stats_path", "must be 1 to %d bytes long", STATS_PATH_MAX);
 }
 
 static bool (*const rules[])(const place *at) = {

@@ -69,13 +69,11 @@ static peer_sums sum_peers(const tina_system_spec *spec, size_t shard, size_t sh
     return sums;
 }
 
-/* ---- The table ------------------------------------------------------------------------------ */
-
-static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_count, size_t page_size, tina__plan *plan)
+/* What follows from the limits. */
+static void fill_counts(const peer_sums *peers, tina__plan *plan)
 {
     const tina__limits *limits = &plan->limits;
-    peer_sums peers = sum_peers(spec, shard, shard_count);
-    plan->owed_count = (uint32_t)(limits->timer_count + limits->watch_count + peers.owed);
+    plan->owed_count = (uint32_t)(limits->timer_count + limits->watch_count + peers->owed);
     plan->bucket_count = tina__power_of_two_up(limits->watch_count);
     plan->group_count = limits->group_count + 1;
     plan->backend = (tina__backend_config){
@@ -86,6 +84,14 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         .file_threads = limits->file_threads,
         .wake_fd = -1,
     };
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_count, size_t page_size,
+                       const peer_sums *peers, tina__plan *plan)
+{
+    const tina__limits *limits = &plan->limits;
     const tina__region table[TINA__REGION_COUNT] = {
         [TINA__REGION_STRUCTS] = {"isolates' structs", struct_bytes(spec, shard), 1, LINE, 0, 0},
         [TINA__REGION_WORKING] = {"working memory", working_bytes(spec, shard), 1, LINE, 0, 0},
@@ -117,9 +123,9 @@ static void fill_table(const tina_system_spec *spec, size_t shard, size_t shard_
         [TINA__REGION_GROUPS] = {"groups", plan->group_count, sizeof(tina__group), LINE, 0, 0},
         [TINA__REGION_BUDGETS] = {"restart budgets", limits->budget_entries, sizeof(struct tina__budget_entry), LINE, 0, 0},
         [TINA__REGION_PEERS] = {"peers", shard_count, sizeof(tina__peer), LINE, 0, 0},
-        [TINA__REGION_PLACES] = {"places for answers", peers.places, sizeof(tina__place), LINE, 0, 0},
+        [TINA__REGION_PLACES] = {"places for answers", peers->places, sizeof(tina__place), LINE, 0, 0},
         [TINA__REGION_CHANNELS] = {"channels", shard_count - 1, sizeof(tina__spsc), LINE, 0, 0},
-        [TINA__REGION_CHANNEL_SLOTS] = {"messages in channels", peers.slots, sizeof(tina_message), 128, 0, 0},
+        [TINA__REGION_CHANNEL_SLOTS] = {"messages in channels", peers->slots, sizeof(tina_message), 128, 0, 0},
         [TINA__REGION_INBOX] = {"inbox", 1, sizeof(tina__mpsc), LINE, 0, 0},
         [TINA__REGION_INBOX_SLOTS] = {"messages in the inbox", limits->inbox_capacity, sizeof(tina__mpsc_slot), 128, 0, 0},
         [TINA__REGION_LOG] = {"log", 1, sizeof(tina__log_ring), LINE, 0, 0},
@@ -164,7 +170,9 @@ static bool fits(const tina__plan *plan)
 bool tina__plan_make(const tina_system_spec *spec, size_t shard, size_t shard_count, size_t page_size, tina__plan *plan)
 {
     tina__limits_of(spec, shard, shard_count, &plan->limits);
-    fill_table(spec, shard, shard_count, page_size, plan);
+    peer_sums peers = sum_peers(spec, shard, shard_count);
+    fill_counts(&peers, plan);
+    fill_table(spec, shard, shard_count, page_size, &peers, plan);
     if (!fits(plan))
         return false;
     plan->user_offset = page_size;

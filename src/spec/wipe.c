@@ -41,7 +41,7 @@ static bool is_ours(const tina__descriptor *descriptor)
     return is_open && descriptor->os_fd == ~descriptor->os_fd_check;
 }
 
-/* Every descriptor whose two words agree is one of ours. */
+/* A descriptor whose number and its check agree is one of ours: the memory may be damaged. */
 static void close_descriptors(const tina__build *build, const tina__shard *shard)
 {
     tina__descriptor *descriptors = region(build, TINA__REGION_DESCRIPTORS);
@@ -63,7 +63,7 @@ static void close_collected(tina__shard *shard)
     }
 }
 
-/* Who lives when a draining shard is wiped has not ended by itself. */
+/* An isolate that lives when a draining shard is wiped has not ended by itself. */
 static void write_down(const tina__build *build, tina__shard *shard, size_t type, uint32_t first, uint32_t slots)
 {
     const tina__isolate *isolates = (const tina__isolate *)region(build, TINA__REGION_ISOLATES) + first;

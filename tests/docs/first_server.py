@@ -17,7 +17,7 @@ import tempfile
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/guides/first_server.md"
 BLOCK = re.compile(r"^([^\n]*)\n+```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-NAMED = re.compile(r"\b(on )?in `([\w.]+)`:$")
+NAMED = re.compile(r"\b(?:in|([Aa]ppend(?: this)? to)) `([\w.]+)`:$")
 PORTS = ("7000", "9464")
 PATIENCE = 120  # seconds for all of it
 

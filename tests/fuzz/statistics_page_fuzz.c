@@ -5,14 +5,9 @@
 #define _GNU_SOURCE 1
 #include "../../tools/tinatop/snapshot.c"
 #include "../../tools/tinatop/view.c"
+#include "check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                                                                    \
-    do {                                                                                                                    \
-        if (!(condition))                                                                                                   \
-            abort();                                                                                                        \
-    } while (false)
 
 static void check_printable(const char *text, size_t size)
 {

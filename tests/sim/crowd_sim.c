@@ -11,6 +11,8 @@
  * forgets no period; every byte is the one that was sent there. The rest is up to the
  * library's own checkers.
  */
+#include "draw.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -905,14 +907,6 @@ static bool check_members(const tina_sim *sim, uint64_t tick, char *why, size_t 
 }
 
 /* ---- The simulation ------------------------------------------------------------ */
-
-static uint32_t draw(uint64_t *state, uint32_t min, uint32_t max)
-{
-    uint64_t word = *state += 0x9E3779B97F4A7C15u;
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
-    return min + (uint32_t)((word ^ (word >> 31)) % (max - min + 1));
-}
 
 /* Groups in one another, each the last child of the one around it but one. */
 typedef struct tree {

@@ -9,6 +9,9 @@ int task_dispatcher_main(int argc, char **argv);
 #define main task_dispatcher_main
 #include "../../examples/task_dispatcher.c"
 #undef main
+
+#include "draw.h"
+
 #include <tina/sim_main.h>
 
 enum { SHARDS_HERE_MAX = 4, WORKERS_PER_SHARD_MAX = 6 };
@@ -77,14 +80,6 @@ static bool check_watches(const tina_sim *sim, uint64_t tick, char *why, size_t 
 }
 
 /* ---- The simulation ------------------------------------------------------------ */
-
-static uint32_t draw(uint64_t *state, uint32_t min, uint32_t max)
-{
-    uint64_t word = *state += 0x9E3779B97F4A7C15u;
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
-    return min + (uint32_t)((word ^ (word >> 31)) % (max - min + 1));
-}
 
 static void choose(dispatch_run *run, uint32_t shards, uint64_t *state)
 {

@@ -12,6 +12,10 @@ int tcp_echo_main(int argc, char **argv);
 #define main tcp_echo_main
 #include "../../examples/tcp_echo.c"
 #undef main
+
+#include "draw.h"
+#include "referee.h"
+
 #include <tina/sim_main.h>
 
 enum { TYPE_PROVER = TYPE_COUNT, TYPE_REFEREE, TYPE_COUNT_HERE };
@@ -188,29 +192,16 @@ static tina_effect prover_handle(void *self, const tina_message *message, tina_c
     }
 }
 
-/* ---- The referee --------------------------------------------------------------- */
+/* ---- What the referee waits for ------------------------------------------------- */
 
-/* Keeps the system from being quiet until the provers are through. It reads what others write: only for a simulation. */
-static tina_effect referee_look(tina_ctx *ctx)
+static bool are_through(const void *user)
 {
-    const echo_run *run = tina_user(ctx);
+    const echo_run *run = user;
     for (uint32_t i = 0; i < run->settings.shards * run->provers_per_shard; i++) {
         if (!run->proofs[i].is_settled)
-            return prover_wait(SETTLE_NS / 100, TINA_TAG_TIMER, ctx);
+            return false;
     }
-    return tina_receive();
-}
-
-static tina_effect referee_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
-{
-    (void)self, (void)args, (void)args_size;
-    return referee_look(ctx);
-}
-
-static tina_effect referee_handle(void *self, const tina_message *message, tina_ctx *ctx)
-{
-    (void)self;
-    return message->tag == TINA_TAG_SHUTDOWN ? tina_done() : referee_look(ctx);
+    return true;
 }
 
 /* ---- What must hold ------------------------------------------------------------ */
@@ -233,10 +224,8 @@ static bool check_connections(const tina_sim *sim, uint64_t tick, char *why, siz
     (void)tick;
     const echo_run *run = user;
     bool has_clients = run->settings.crash_after != 0; /* who never close for good */
-    for (uint32_t i = 0; i < run->settings.shards * run->provers_per_shard; i++) {
-        if (has_clients || !run->proofs[i].is_settled)
-            return true;
-    }
+    if (has_clients || !are_through(run))
+        return true;
     for (uint32_t i = 0; i < run->settings.shards * CONNECTIONS_MAX; i++) {
         uint8_t shard = (uint8_t)(i / CONNECTIONS_MAX);
         uint32_t slot = i % CONNECTIONS_MAX;
@@ -248,14 +237,6 @@ static bool check_connections(const tina_sim *sim, uint64_t tick, char *why, siz
 }
 
 /* ---- The simulation ------------------------------------------------------------ */
-
-static uint32_t draw(uint64_t *state, uint32_t min, uint32_t max)
-{
-    uint64_t word = *state += 0x9E3779B97F4A7C15u;
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
-    return min + (uint32_t)((word ^ (word >> 31)) % (max - min + 1));
-}
 
 static void choose(echo_run *run, uint64_t *state)
 {
@@ -278,11 +259,12 @@ static void grow(const echo_run *run, tina_shard_spec *shards, uint64_t *state)
 {
     static tina_child children[SHARDS_HERE_MAX][2 + CLIENTS_PER_SHARD + 1 + PROVERS_PER_SHARD_MAX];
     static const uint32_t places[PROVERS_PER_SHARD_MAX] = {0, 1, 2, 3};
+    static const referee rules = {.is_over = are_through, .pause_ns = SETTLE_NS / 100};
     uint32_t restart_max = draw(state, 3, 100);
     for (uint32_t shard = 0; shard < run->settings.shards; shard++) {
         tina_child *next = children[shard];
         if (shard == 0)
-            *next++ = (tina_child){.type = TYPE_REFEREE};
+            *next++ = (tina_child){.type = TYPE_REFEREE, .args = &rules, .args_size = sizeof rules};
         if (run->settings.is_server || shard == 0)
             *next++ = (tina_child){.type = TYPE_LISTENER, .name = NAME_LISTENER};
         for (uint32_t i = 0; i < CLIENTS_PER_SHARD && run->settings.crash_after != 0; i++)
@@ -320,7 +302,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
                          .handler = prover_handle,
                          .size = sizeof(prover),
                          .slot_count = PROVERS_PER_SHARD_MAX},
-        [TYPE_REFEREE] = {.name = "referee", .init = referee_init, .handler = referee_handle, .size = 1},
+        [TYPE_REFEREE] = {.name = "referee", .init = referee_init, .handler = referee_handle, .size = sizeof(referee)},
     };
     static const tina_checker_fn checkers[] = {check_bytes, check_connections};
     static tina_shard_spec shards[SHARDS_HERE_MAX];

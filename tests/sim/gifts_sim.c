@@ -10,6 +10,8 @@
  * that each is somewhere, each is one keeper's who lives. What healing demands: that the
  * mint comes to that end.
  */
+#include "draw.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <tina/sim_main.h>
@@ -330,14 +332,6 @@ static bool check(const tina_sim *sim, uint64_t tick, char *why, size_t why_size
 }
 
 /* ---- The simulation ---------------------------------------------------------------------- */
-
-static uint32_t draw(uint64_t *state, uint32_t min, uint32_t max)
-{
-    uint64_t word = *state += 0x9E3779B97F4A7C15u;
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
-    return min + (uint32_t)((word ^ (word >> 31)) % (max - min + 1));
-}
 
 static void grow(tina_shard_spec *shards, uint32_t count)
 {

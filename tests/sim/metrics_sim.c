@@ -8,6 +8,9 @@
  * isolate is left of any. What healing demands: that each scraper has a whole answer
  * from a system that nothing disturbs, however many are rude.
  */
+#include "draw.h"
+#include "referee.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <tina/sim_main.h>
@@ -278,28 +281,16 @@ static tina_effect client_handle(void *self, const tina_message *message, tina_c
     }
 }
 
-/* ---- A victim: something to count, and what keeps the system from being quiet before the clients are through ---- */
+/* ---- The victim: a referee, who is something to count, too ---- */
 
-static tina_effect victim_look(tina_ctx *ctx)
+static bool are_through(const void *user)
 {
-    const metrics_run *run = tina_user(ctx);
+    const metrics_run *run = user;
     for (uint32_t i = 0; i < run->shards * run->clients_per_shard; i++) {
         if (!run->proofs[i].is_settled)
-            return client_wait(SETTLE_NS / 100, TINA_TAG_TIMER, ctx);
+            return false;
     }
-    return tina_receive();
-}
-
-static tina_effect victim_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
-{
-    (void)self, (void)args, (void)args_size;
-    return victim_look(ctx);
-}
-
-static tina_effect victim_handle(void *self, const tina_message *message, tina_ctx *ctx)
-{
-    (void)self;
-    return message->tag == TINA_TAG_SHUTDOWN ? tina_done() : victim_look(ctx);
+    return true;
 }
 
 /* ---- What must hold ---- */
@@ -321,10 +312,8 @@ static bool check_connections(const tina_sim *sim, uint64_t tick, char *why, siz
 {
     (void)tick;
     const metrics_run *run = user;
-    for (uint32_t i = 0; i < run->shards * run->clients_per_shard; i++) {
-        if (!run->proofs[i].is_settled)
-            return true;
-    }
+    if (!are_through(run))
+        return true;
     for (uint32_t shard = 0; shard < run->shards; shard++) {
         uint32_t count = 0;
         for (uint32_t slot = 0; slot <= PLACES_MAX; slot++)
@@ -337,14 +326,6 @@ static bool check_connections(const tina_sim *sim, uint64_t tick, char *why, siz
 }
 
 /* ---- The simulation ---- */
-
-static uint32_t draw(uint64_t *state, uint32_t min, uint32_t max)
-{
-    uint64_t word = *state += 0x9E3779B97F4A7C15u;
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
-    return min + (uint32_t)((word ^ (word >> 31)) % (max - min + 1));
-}
 
 static void choose(metrics_run *run, uint64_t *state)
 {
@@ -361,11 +342,12 @@ static void grow(const metrics_run *run, tina_shard_spec *shards, uint64_t *stat
 {
     static tina_child children[SHARDS_HERE_MAX][2 + CLIENTS_PER_SHARD_MAX];
     static const uint32_t places[CLIENTS_PER_SHARD_MAX] = {0, 1, 2, 3};
+    static const referee rules = {.is_over = are_through, .pause_ns = SETTLE_NS / 100};
     uint32_t restart_max = draw(state, 3, 100);
     for (uint32_t shard = 0; shard < run->shards; shard++) {
         tina_child *next = children[shard];
         if (shard == 0)
-            *next++ = (tina_child){.type = TYPE_VICTIM};
+            *next++ = (tina_child){.type = TYPE_VICTIM, .args = &rules, .args_size = sizeof rules};
         if (shard == 0 || run->is_everywhere)
             *next++ = (tina_child){.type = TYPE_METRICS, .args = &run->metrics, .args_size = sizeof run->metrics};
         for (uint32_t i = 0; i < run->clients_per_shard; i++)
@@ -386,7 +368,7 @@ static void make(uint64_t seed, tina_system_spec *spec, tina_sim_config *config)
                          .handler = client_handle,
                          .size = sizeof(client),
                          .slot_count = CLIENTS_PER_SHARD_MAX},
-        [TYPE_VICTIM] = {.name = "victim", .init = victim_init, .handler = victim_handle, .size = 1},
+        [TYPE_VICTIM] = {.name = "victim", .init = referee_init, .handler = referee_handle, .size = sizeof(referee)},
     };
     static const tina_checker_fn checkers[] = {check_answers, check_connections};
     static tina_shard_spec shards[SHARDS_HERE_MAX];

@@ -165,8 +165,7 @@ static void a_stop_from_anywhere_ends_the_loop(void **state)
             meddlers[i] = (meddler){.system = loop.system, .ended = &ended};
             assert_int_equal(pthread_create(&meddlers[i].thread, NULL, meddle, &meddlers[i]), 0);
         }
-        while (tina_test_loop_step(&loop) == TINA_OK)
-            tina_test_loop_wait(&loop);
+        tina_test_loop_run_out(&loop);
         for (unsigned i = 0; i < POSTERS; i++)
             assert_int_equal(pthread_join(meddlers[i].thread, NULL), 0);
         assert_int_equal(tina_test_counted(&ended), POSTERS);
@@ -181,12 +180,5 @@ int main(void)
         cmocka_unit_test(one_post_at_a_time_always_wakes),
         cmocka_unit_test(a_stop_from_anywhere_ends_the_loop),
     };
-    uint8_t backends[2];
-    size_t count = tina_test_backends(backends);
-    int failed = 0;
-    for (size_t i = 0; i < count; i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend == TINA_BACKEND_URING ? "io_uring" : "epoll", tests, NULL, NULL);
-    }
-    return failed;
+    return tina_test_on_each_backend(&backend, tests, sizeof tests / sizeof tests[0]);
 }

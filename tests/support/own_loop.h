@@ -83,16 +83,36 @@ static inline void tina_test_loop_settle(tina_test_loop *loop)
     }
 }
 
-/* Stops it, and steps it to its end. */
-static inline void tina_test_loop_end(tina_test_loop *loop, tina_end_report *report)
+/* Steps until it has ended, which somebody else sees to. */
+static inline void tina_test_loop_run_out(tina_test_loop *loop)
 {
-    tina_stop(loop->system);
     uint64_t give_up_ns = tina_test_now_ns() + 60000000000u;
     while (tina_test_loop_step(loop) == TINA_OK) {
         tina_test_loop_wait(loop);
         assert_true(tina_test_now_ns() < give_up_ns);
     }
+}
+
+/* Stops it, and steps it to its end. */
+static inline void tina_test_loop_end(tina_test_loop *loop, tina_end_report *report)
+{
+    tina_stop(loop->system);
+    tina_test_loop_run_out(loop);
     tina_test_join(loop->system, report);
+}
+
+/* A test program's main: all of its tests on each backend that the machine has, which *backend names meanwhile. */
+static inline int tina_test_on_each_backend(uint8_t *backend, const struct CMUnitTest *tests, size_t test_count)
+{
+    uint8_t backends[2];
+    size_t count = tina_test_backends(backends);
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        *backend = backends[i];
+        const char *name = *backend == TINA_BACKEND_URING ? "io_uring" : "epoll";
+        failed += _cmocka_run_group_tests(name, tests, test_count, NULL, NULL);
+    }
+    return failed;
 }
 
 #endif

@@ -743,12 +743,5 @@ int main(void)
         cmocka_unit_test(a_shard_at_rest_is_idle),
         cmocka_unit_test(eight_on_one_thread_leave_it_as_it_was),
     };
-    uint8_t backends[2];
-    size_t count = tina_test_backends(backends);
-    int failed = 0;
-    for (size_t i = 0; i < count; i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend == TINA_BACKEND_URING ? "io_uring" : "epoll", tests, NULL, NULL);
-    }
-    return failed;
+    return tina_test_on_each_backend(&backend, tests, sizeof tests / sizeof tests[0]);
 }

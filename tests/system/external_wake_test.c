@@ -358,8 +358,7 @@ static void a_step_allocates_nothing(void **state)
         expect_echo(peer, "hello");
     }
     tina_stop(loop.system);
-    while (tina_test_loop_step(&loop) == TINA_OK)
-        tina_test_loop_wait(&loop);
+    tina_test_loop_run_out(&loop);
     tina_test_tripwire_disarm();
     char first[256];
     tina_test_tripwire_first(first, sizeof first);
@@ -379,12 +378,5 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_at_any_moment_of_coming_to_rest),
         cmocka_unit_test(a_step_allocates_nothing),
     };
-    uint8_t backends[2];
-    size_t count = tina_test_backends(backends);
-    int failed = 0;
-    for (size_t i = 0; i < count; i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend == TINA_BACKEND_URING ? "io_uring" : "epoll", tests, NULL, NULL);
-    }
-    return failed;
+    return tina_test_on_each_backend(&backend, tests, sizeof tests / sizeof tests[0]);
 }

@@ -212,7 +212,7 @@ static void what_is_no_page_is_left_alone(void **state)
     (void)state;
     char text[64] = {0};
     write_file(path, "my letters");
-    refused(path, TINA_INVALID, "is there already");
+    refused(path, TINA_INVALID, "exists already");
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     assert_non_null(fgets(text, sizeof text, file));
@@ -269,7 +269,7 @@ static void directory_that_is_not_there_is_named(void **state)
     (void)state;
     char deep[128];
     snprintf(deep, sizeof deep, "%s/none/stats", directory);
-    refused(deep, TINA_NOT_FOUND, "a directory that is not there");
+    refused(deep, TINA_NOT_FOUND, "a directory that does not exist");
 }
 
 static void length_is_checked(void **state)

@@ -369,12 +369,5 @@ int main(void)
         cmocka_unit_test(a_child_has_systems_of_its_own_and_leaves_its_parents_alone),
         cmocka_unit_test(the_alternate_stack_is_put_back_unless_somebody_changed_it),
     };
-    uint8_t backends[2];
-    size_t count = tina_test_backends(backends);
-    int failed = 0;
-    for (size_t i = 0; i < count; i++) {
-        backend = backends[i];
-        failed += cmocka_run_group_tests_name(backend == TINA_BACKEND_URING ? "io_uring" : "epoll", tests, NULL, NULL);
-    }
-    return failed;
+    return tina_test_on_each_backend(&backend, tests, sizeof tests / sizeof tests[0]);
 }

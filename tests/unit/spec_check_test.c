@@ -628,7 +628,7 @@ static void children_of_all_groups_share_the_slots(void **state)
     accepts();
     types[1].slot_count = 1;
     refuses("root.children[3].group.children[1].group.children[0].type",
-            "must not be 1 again: that type has 1 slots on this shard");
+            "must not be 1 again: raise that type's slot_count, which is 1 on this shard");
 }
 
 /* ---- Children ---- */
@@ -715,11 +715,11 @@ static void children_more_than_slots_are_refused(void **state)
 {
     (void)state;
     types[0].slot_count = 3;
-    refuses("root.children[3].type", "must not be 0 again: that type has 3 slots on this shard");
+    refuses("root.children[3].type", "must not be 0 again: raise that type's slot_count, which is 3 on this shard");
     children[3].type = 1;
     accepts();
     types[0].slot_count = 0; /* one */
-    refuses("root.children[1].type", "must not be 0 again: that type has 1 slots on this shard");
+    refuses("root.children[1].type", "must not be 0 again: raise that type's slot_count, which is 1 on this shard");
 }
 
 static void children_of_a_type_without_slots_on_their_shard_are_refused(void **state)
