@@ -209,9 +209,13 @@ static void poll_until(const tina__shard_thread *thread, uint64_t end_ns)
 static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
 {
     uint64_t now_ns = tina__os_now_ns();
+    uint64_t refusals = thread->shard->stats.channel_full;
     tina__stats_busy(thread->shard, now_ns);
     if (tina__shard_tick(thread->shard, now_ns) != 0) {
         *idle_since_ns = 0;
+        /* Only another shard can make room, which may wait for this core. */
+        if (thread->shard->stats.channel_full != refusals)
+            tina__os_yield();
         return;
     }
     tina__stats_idle(thread->shard, now_ns);

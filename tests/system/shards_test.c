@@ -12,6 +12,7 @@
 
 #include "support/witness.h"
 
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,7 +89,8 @@ static tina_effect sink_handle(void *self, const tina_message *message, tina_ctx
     return tina_receive();
 }
 
-static void stream(size_t shards, uint32_t channel, uint32_t mailbox, uint64_t goal)
+/* Returns how often a channel was full. */
+static uint64_t stream(size_t shards, uint32_t channel, uint32_t mailbox, uint64_t goal)
 {
     witness *seen = fresh(goal);
     const tina_type types[] = {
@@ -123,6 +125,7 @@ static void stream(size_t shards, uint32_t channel, uint32_t mailbox, uint64_t g
     assert_int_equal(report.total.channel_full, refused);
     assert_int_equal(report.total.arrived_full, 0);
     assert_int_equal(report.total.arrived_exhausted, 0);
+    return refused;
 }
 
 static void stream_as_fast_as_it_can_arrives_whole_and_in_order(void **state)
@@ -142,6 +145,24 @@ static void streams_around_more_shards_than_cores_arrive_whole_and_in_order(void
 {
     (void)state;
     stream(4, 256, 0, 200000);
+}
+
+/* Who finds the channel full lets the one run who can empty it: each does what it can, and neither uses up the core's time. */
+static void streams_on_one_core_take_turns(void **state)
+{
+    (void)state;
+    enum { GOAL = 50000 };
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    CPU_ZERO(&one);
+    size_t core = 0;
+    while (!CPU_ISSET(core, &before))
+        core++;
+    CPU_SET(core, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    uint64_t refused = stream(2, 16, 0, GOAL);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    assert_true(refused < 2 * GOAL);
 }
 
 /* ---- Tokens around a ring ---- */
@@ -575,6 +596,7 @@ int main(void)
         cmocka_unit_test(stream_as_fast_as_it_can_arrives_whole_and_in_order),
         cmocka_unit_test(stream_through_the_narrowest_places_arrives_whole_and_in_order),
         cmocka_unit_test(streams_around_more_shards_than_cores_arrive_whole_and_in_order),
+        cmocka_unit_test(streams_on_one_core_take_turns),
         cmocka_unit_test(tokens_around_four_shards_all_come_round),
         cmocka_unit_test(sleeping_shards_are_woken_every_time),
         cmocka_unit_test(calls_both_ways_at_once_are_all_answered),
