@@ -36,7 +36,8 @@ tina_status tina__crank_open(tina_system *system, tina_error *error)
     system->crank = crank;
     tina_status status = tina__os_poller_open(bell_of(system)->wake_fd, &crank->poller, &os_error);
     if (status != TINA_OK)
-        tina__error_set(error, status, os_error, "", "no descriptor for the program to wait on: raise the process's limit");
+        tina__error_set(error, status, os_error, "",
+                        "no descriptor for the program to wait on: raise the process's limit, see ulimit -n");
     return status;
 }
 

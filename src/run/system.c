@@ -26,7 +26,7 @@ static tina_status start_thread(tina__os_thread *thread, size_t stack_size, cons
     int os_error = 0;
     tina_status status = tina__os_thread_start(thread, stack_size, name, body, argument, &os_error);
     if (status != TINA_OK)
-        tina__error_set(error, status, os_error, "", "the system gives no thread: raise the process's limit");
+        tina__error_set(error, status, os_error, "", "the system gives no thread: raise the process's limit, see ulimit -u");
     return status;
 }
 

@@ -99,7 +99,8 @@ static tina_status open_events(tina_system *system, tina_error *error)
     for (size_t i = 0; i < system->shard_count && status == TINA_OK; i++)
         status = tina__os_event_open(&system->publics[i].bell.wake_fd, &os_error);
     if (status != TINA_OK)
-        tina__error_set(error, status, os_error, "", "no descriptor for waking shards: raise the process's limit");
+        tina__error_set(error, status, os_error, "",
+                        "no descriptor for waking shards: raise the process's limit, see ulimit -n");
     return status;
 }
 
