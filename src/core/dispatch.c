@@ -132,16 +132,13 @@ static const tina_message *refused_message(tina_ctx *frame)
 
 static const tina_message *done_message(tina_ctx *frame, uint32_t node)
 {
-    frame->mail = node;
     frame->mail_kind = TINA__MAIL_NONE;
     if (tina__gift_is_back(frame->shard, node))
         return tina__gift_back_message(frame, node);
-    if (node >= frame->shard->p.operation_count) {
-        frame->mail_kind = TINA__MAIL_CLOSE;
+    if (node >= frame->shard->p.operation_count)
         return tina__descriptor_closed_message(frame->shard, node, frame->self);
-    }
     frame->mail_kind = TINA__MAIL_OPERATION;
-    return tina__operation_message(frame, node);
+    return tina__operation_message(frame, node, &frame->mail);
 }
 
 static const tina_message *shutdown_message(tina_ctx *frame)
@@ -174,7 +171,11 @@ static const tina_message *awaited_message(tina_ctx *frame)
     tina__isolate *isolate = frame->isolate;
     isolate->flags &= (uint8_t)~TINA__ISOLATE_WOKEN;
     switch (isolate->state) {
-    case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
+    case TINA__ISOLATE_IN_IO: {
+        uint32_t node = isolate->awaited;
+        isolate->awaited = TINA__NONE; /* its place may be another's before the handler returns */
+        return done_message(frame, node);
+    }
     case TINA__ISOLATE_IN_CALL: return tina__timer_message(frame, isolate->awaited);
     case TINA__ISOLATE_REFUSED: return refusal_or_shutdown(frame);
     default: return resume_message(frame);
@@ -240,7 +241,6 @@ static void release_other(tina__shard *shard, tina_ctx *frame)
     switch (frame->mail_kind) {
     case TINA__MAIL_TIMER: tina__timer_handled(shard, frame->mail - shard->p.message_count); break;
     case TINA__MAIL_OPERATION: tina__operation_handled(shard, frame->mail); break;
-    case TINA__MAIL_CLOSE: tina__descriptor_handled(shard, frame->mail); break;
     default: break;
     }
     frame->mail_kind = TINA__MAIL_MESSAGE;
