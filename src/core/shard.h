@@ -161,7 +161,8 @@ TINA_STATIC_ASSERT(sizeof(tina__stage) == 128, "stages lie a power of two apart"
 typedef enum tina__mail_kind {                       /* where the message that is being handled lies */
                                TINA__MAIL_MESSAGE,   /* a slot of the pool. Also between handlers: it is not worth a store */
                                TINA__MAIL_NONE,      /* the shard's own */
-                               TINA__MAIL_TIMER,     /* a timer slot */
+                               TINA__MAIL_ANSWER,    /* the shard's own; a user's reply */
+                               TINA__MAIL_WATCH,     /* the slot of a watch */
                                TINA__MAIL_OPERATION, /* the shard's own; what a finished operation brought is in a buffer */
 } tina__mail_kind;
 

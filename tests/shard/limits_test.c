@@ -621,6 +621,46 @@ static tina_effect start_again(rig_actor *me, const tina_message *message, tina_
     return tina_receive();
 }
 
+static tina_effect answer_calls(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    (void)me;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    return tina_is_call(message) ? tina_reply(ctx, TINA_TAG_USER, "an answer", 9) : tina_receive();
+}
+
+/* Calls once more for each answer. */
+static tina_effect ask_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (++me->act.call > 5)
+        return tina_receive();
+    uint32_t call = 0;
+    tina_status called = tina_call_start(ctx, me->act.to, TINA_TAG_USER, NULL, 0, 0, &call);
+    bool is_answer = message->size == 9;
+    assert_true(!is_answer || memcmp(message->payload, "an answer", 9) == 0);
+    assert_int_equal(called, TINA_OK);
+    return tina_receive();
+}
+
+static void answer_that_is_handled_has_left_its_place(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.spec.timer_count = 1;
+    rig_system *rig = rig_start(&plan);
+    a.on = ask_again;
+    b.on = answer_calls;
+    a.act.to = b.self;
+    a.act.call = 0;
+    assert_int_equal(rig_send(rig, &b, a.self, TINA_TAG_USER, 0), TINA_OK);
+    rig_settle(rig);
+    assert_true(a.act.call > 5);
+    assert_int_equal(rig_stats(rig, 0).timers.used, 0);
+    rig_end(rig);
+}
+
 /* What is being handled is over: of a pool that is used up there is one more. */
 static void operation_that_is_handled_has_left_its_place(void **unused)
 {
@@ -703,6 +743,7 @@ int main(void)
         cmocka_unit_test(working_memory_lasts_until_the_reset_or_the_end),
         cmocka_unit_test(descriptors_that_are_all_open_refuse_one_more),
         cmocka_unit_test(operations_that_are_all_under_way_refuse_one_more),
+        cmocka_unit_test(answer_that_is_handled_has_left_its_place),
         cmocka_unit_test(operation_that_is_handled_has_left_its_place),
         cmocka_unit_test(descriptor_whose_close_is_handled_has_left_its_place),
         cmocka_unit_test(spec_without_descriptors_refuses_all_io),
