@@ -235,6 +235,7 @@ const tina_message *tina__descriptor_closed_message(tina__shard *shard, uint32_t
     *notice = (tina_message){.destination = self, .tag = TINA_IO_CLOSE, .size = sizeof notice->io};
     notice->io.fd = tina__descriptor_handle(shard, index);
     notice->io.user = descriptor_at(shard, index)->user[half];
+    tina__descriptor_handled(shard, node); /* before the handler runs: it may want another */
     return notice;
 }
 

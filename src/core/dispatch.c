@@ -11,6 +11,7 @@
 #include "core/supervise.h"
 #include "core/timers.h"
 #include "core/tree.h"
+#include "core/watch.h"
 
 #include <string.h>
 
@@ -132,16 +133,13 @@ static const tina_message *refused_message(tina_ctx *frame)
 
 static const tina_message *done_message(tina_ctx *frame, uint32_t node)
 {
-    frame->mail = node;
     frame->mail_kind = TINA__MAIL_NONE;
     if (tina__gift_is_back(frame->shard, node))
         return tina__gift_back_message(frame, node);
-    if (node >= frame->shard->p.operation_count) {
-        frame->mail_kind = TINA__MAIL_CLOSE;
+    if (node >= frame->shard->p.operation_count)
         return tina__descriptor_closed_message(frame->shard, node, frame->self);
-    }
     frame->mail_kind = TINA__MAIL_OPERATION;
-    return tina__operation_message(frame, node);
+    return tina__operation_message(frame, node, &frame->mail);
 }
 
 static const tina_message *shutdown_message(tina_ctx *frame)
@@ -173,9 +171,14 @@ static const tina_message *awaited_message(tina_ctx *frame)
 {
     tina__isolate *isolate = frame->isolate;
     isolate->flags &= (uint8_t)~TINA__ISOLATE_WOKEN;
+    uint32_t awaited = isolate->awaited;
     switch (isolate->state) {
-    case TINA__ISOLATE_IN_IO: return done_message(frame, isolate->awaited);
-    case TINA__ISOLATE_IN_CALL: return tina__timer_message(frame, isolate->awaited);
+    case TINA__ISOLATE_IN_IO:
+        isolate->awaited = TINA__NONE; /* its place may be another's before the handler returns */
+        return done_message(frame, awaited);
+    case TINA__ISOLATE_IN_CALL:
+        isolate->awaited = TINA__NONE; /* likewise */
+        return tina__timer_message(frame, awaited);
     case TINA__ISOLATE_REFUSED: return refusal_or_shutdown(frame);
     default: return resume_message(frame);
     }
@@ -234,15 +237,12 @@ static inline const tina_message *next_message(tina__shard *shard, tina_ctx *fra
 
 static void release_other(tina__shard *shard, tina_ctx *frame)
 {
-    bool is_users = frame->mail_kind == TINA__MAIL_TIMER && (shard->p.mail[frame->mail].flags & TINA__MESSAGE_COUNTED) != 0;
-    if (!is_users)
+    if (frame->mail_kind != TINA__MAIL_ANSWER)
         shard->handled_otherwise++;
-    switch (frame->mail_kind) {
-    case TINA__MAIL_TIMER: tina__timer_handled(shard, frame->mail - shard->p.message_count); break;
-    case TINA__MAIL_OPERATION: tina__operation_handled(shard, frame->mail); break;
-    case TINA__MAIL_CLOSE: tina__descriptor_handled(shard, frame->mail); break;
-    default: break;
-    }
+    if (frame->mail_kind == TINA__MAIL_OPERATION)
+        tina__operation_handled(shard, frame->mail);
+    else if (frame->mail_kind == TINA__MAIL_WATCH)
+        tina__watch_handled(shard, frame->mail);
     frame->mail_kind = TINA__MAIL_MESSAGE;
 }
 

@@ -65,7 +65,7 @@ static bool is_received_data(const tina_ctx *frame, const tina__operation *opera
     const tina__shard *shard = frame->shard;
     if (frame->mail_kind != TINA__MAIL_OPERATION || operation->part_count != 1)
         return false;
-    *buffer = shard->p.operations[frame->mail].buffer;
+    *buffer = frame->mail;
     if (*buffer == TINA__NONE)
         return false;
     uintptr_t start = (uintptr_t)tina__buffer_data(shard, *buffer);

@@ -530,17 +530,28 @@ void tina__look_up_peer(tina_ctx *frame, tina_message *message)
         frame->peer.family = 0;
 }
 
-const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index)
+const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index, uint32_t *buffer)
 {
-    tina__operation *operation = operation_at(frame->shard, index);
+    tina__shard *shard = frame->shard;
+    tina__operation *operation = operation_at(shard, index);
+    tina_message *notice = &shard->notice;
     tina__assert(operation->state == TINA__OPERATION_DONE);
-    operation->message.destination = frame->self;
-    if (operation->kind == TINA_IO_ACCEPT && operation->message.io.status == TINA_OK)
-        tina__look_up_peer(frame, &operation->message);
-    return &operation->message;
+    memcpy(notice, &operation->message, offsetof(tina_message, io) + sizeof notice->io);
+    notice->destination = frame->self;
+    if (operation->kind == TINA_IO_ACCEPT && notice->io.status == TINA_OK)
+        tina__look_up_peer(frame, notice);
+    *buffer = operation->buffer;
+    operation->buffer = TINA__NONE;
+    unlink_operation(shard, operation);
+    give_back(shard, operation, index);
+    return notice;
 }
 
-void tina__operation_handled(tina__shard *shard, uint32_t index) { reclaim_done(shard, index); }
+void tina__operation_handled(tina__shard *shard, uint32_t buffer)
+{
+    if (buffer != TINA__NONE)
+        tina__buffer_drop(shard, buffer);
+}
 
 void tina__operations_end(tina__shard *shard, tina__isolate *isolate)
 {

@@ -39,14 +39,18 @@ void tina__operation_cancel(tina__shard *shard, uint32_t index, tina_status stop
 /* Its deadline has passed. */
 void tina__operation_deadline(tina__shard *shard, uint32_t index);
 
-/* The message of one that is over, for the frame that is to handle it. */
-const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index);
+/*
+ * The message of one that is over, for the frame that is to handle it: a copy, so that
+ * its slot is free before the handler runs. *buffer is what it brought, or NONE: the
+ * frame's, until the message was handled.
+ */
+const tina_message *tina__operation_message(tina_ctx *frame, uint32_t index, uint32_t *buffer);
 
 /* Of a message that brings a descriptor: who is at its other end, for the frame that is to handle it. */
 void tina__look_up_peer(tina_ctx *frame, tina_message *message);
 
-/* Its message was handled. */
-void tina__operation_handled(tina__shard *shard, uint32_t index);
+/* Such a message was handled. */
+void tina__operation_handled(tina__shard *shard, uint32_t buffer);
 
 /* The isolate has ended: takes all its operations back. */
 void tina__operations_end(tina__shard *shard, tina__isolate *isolate);

@@ -160,9 +160,9 @@ TINA_STATIC_ASSERT(sizeof(tina__stage) == 128, "stages lie a power of two apart"
 typedef enum tina__mail_kind {                       /* where the message that is being handled lies */
                                TINA__MAIL_MESSAGE,   /* a slot of the pool. Also between handlers: it is not worth a store */
                                TINA__MAIL_NONE,      /* the shard's own */
-                               TINA__MAIL_TIMER,     /* a timer slot */
-                               TINA__MAIL_OPERATION, /* a finished operation */
-                               TINA__MAIL_CLOSE,     /* a closed descriptor */
+                               TINA__MAIL_ANSWER,    /* the shard's own; a user's reply */
+                               TINA__MAIL_WATCH,     /* the slot of a watch */
+                               TINA__MAIL_OPERATION, /* the shard's own; what a finished operation brought is in a buffer */
 } tina__mail_kind;
 
 /* One handler call, or one init in it: what tina_ctx points to. */
@@ -172,7 +172,7 @@ struct tina_ctx {
     tina__type *type;
     tina_handle self;
     const tina_message *message; /* NULL in an init */
-    uint32_t mail;               /* index of the message, by mail_kind. MESSAGE: message says it */
+    uint32_t mail;               /* index, by mail_kind. MESSAGE: message says it. OPERATION: the buffer's, or NONE */
     uint8_t mail_kind;
     bool is_begun; /* a tina_send_begin is open */
     int os_error;
@@ -278,7 +278,7 @@ typedef struct tina__shard {
     uint32_t stage_used, scratch_used;   /* kept and put back as a pair around each init */
     uint32_t depth;                      /* frames in use; the handler's is the first */
     struct tina_ctx frames[TINA__INIT_DEPTH_MAX + 1];
-    tina_message notice; /* shutdown, resume, refusals */
+    _Alignas(TINA__CACHE_LINE) tina_message notice; /* shutdown, resume, refusals, timers, what an operation came to */
 
     /* Mail. */
     tina__pool messages;

@@ -7,6 +7,8 @@
 #include "core/supervise.h"
 #include "core/watch.h"
 
+#include <string.h>
+
 uint32_t tina__timer_take(tina__shard *shard, tina__isolate *owner, tina__timer_use use)
 {
     return tina__timer_take_for(shard, owner, tina__isolate_handle(shard, owner), use, 0);
@@ -83,7 +85,7 @@ bool tina__timer_cancel(tina_ctx *frame, tina_timer timer)
 
 /*
  * What the owner is told is a copy, so that the slot is free, or its timer goes on,
- * before the handler runs. Its header alone has a meaning.
+ * before the handler runs. Of an expired timer the header alone has a meaning.
  */
 static const tina_message *expired_message(tina_ctx *frame, tina__timer_slot *slot, uint32_t index)
 {
@@ -108,26 +110,31 @@ static const tina_message *expired_message(tina_ctx *frame, tina__timer_slot *sl
     return notice;
 }
 
+/* An answer to a call, or its failure. */
+static const tina_message *answer_message(tina_ctx *frame, const tina__timer_slot *slot, uint32_t index)
+{
+    tina_message *notice = &frame->shard->notice;
+    const tina_message *message = (const tina_message *)(const void *)slot;
+    memcpy(notice, message, offsetof(tina_message, payload) + message->size);
+    frame->mail_kind = (notice->flags & TINA__MESSAGE_COUNTED) != 0 ? TINA__MAIL_ANSWER : TINA__MAIL_NONE;
+    tina__timer_give(frame->shard, index);
+    return notice;
+}
+
 const tina_message *tina__timer_message(tina_ctx *frame, uint32_t index)
 {
     tina__timer_slot *slot = tina__timer_at(frame->shard, index);
     if (slot->use == TINA__TIMER_ONCE || slot->use == TINA__TIMER_REPEAT)
         return expired_message(frame, slot, index);
-    frame->mail = frame->shard->p.message_count + index;
-    frame->mail_kind = TINA__MAIL_TIMER;
+    if (!tina__timer_is_watch(frame->shard, index))
+        return answer_message(frame, slot, index);
+    frame->mail = index;
+    frame->mail_kind = TINA__MAIL_WATCH;
     if (slot->use == TINA__TIMER_DOWN) {
         slot->is_queued = false;
         tina__watch_delivered(frame->shard, index);
     }
     return (const tina_message *)(const void *)slot;
-}
-
-void tina__timer_handled(tina__shard *shard, uint32_t index)
-{
-    if (tina__timer_is_watch(shard, index))
-        tina__watch_handled(shard, index);
-    else
-        tina__timer_give(shard, index);
 }
 
 void tina__timers_end(tina__shard *shard, tina__isolate *owner)

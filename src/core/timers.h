@@ -110,11 +110,8 @@ void tina__timer_discard(tina__shard *shard, uint32_t index);
 tina_status tina__timer_start(tina_ctx *frame, uint64_t delay_ns, uint64_t period_ns, tina_tag tag, tina_timer *timer);
 bool tina__timer_cancel(tina_ctx *frame, tina_timer timer);
 
-/* The slot is handled next, as that message: the slot itself, or a copy, and then a single timer is over. */
+/* The slot is handled next, as that message: of a watch the slot itself; else a copy, and all but a repeating timer is over. */
 const tina_message *tina__timer_message(tina_ctx *frame, uint32_t index);
-
-/* The slot itself was the message, and was handled. */
-void tina__timer_handled(tina__shard *shard, uint32_t index);
 
 /* Ends all timers, calls and watches of an isolate. */
 void tina__timers_end(tina__shard *shard, tina__isolate *owner);

@@ -611,6 +611,103 @@ static void operations_that_are_all_under_way_refuse_one_more(void **unused)
     rig_end(rig);
 }
 
+static tina_effect start_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    tina_op op = {.kind = TINA_IO_RECV, .fd = message->io.fd};
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TINA_IO_RECV)
+        me->act.status = tina_io_start(ctx, &op);
+    return tina_receive();
+}
+
+static tina_effect answer_calls(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    (void)me;
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    return tina_is_call(message) ? tina_reply(ctx, TINA_TAG_USER, "an answer", 9) : tina_receive();
+}
+
+/* Calls once more for each answer. */
+static tina_effect ask_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (++me->act.call > 5)
+        return tina_receive();
+    uint32_t call = 0;
+    tina_status called = tina_call_start(ctx, me->act.to, TINA_TAG_USER, NULL, 0, 0, &call);
+    bool is_answer = message->size == 9;
+    assert_true(!is_answer || memcmp(message->payload, "an answer", 9) == 0);
+    assert_int_equal(called, TINA_OK);
+    return tina_receive();
+}
+
+static void answer_that_is_handled_has_left_its_place(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.spec.timer_count = 1;
+    rig_system *rig = rig_start(&plan);
+    a.on = ask_again;
+    b.on = answer_calls;
+    a.act.to = b.self;
+    a.act.call = 0;
+    assert_int_equal(rig_send(rig, &b, a.self, TINA_TAG_USER, 0), TINA_OK);
+    rig_settle(rig);
+    assert_true(a.act.call > 5);
+    assert_int_equal(rig_stats(rig, 0).timers.used, 0);
+    rig_end(rig);
+}
+
+/* What is being handled is over: of a pool that is used up there is one more. */
+static void operation_that_is_handled_has_left_its_place(void **unused)
+{
+    (void)unused;
+    prepare();
+    plan.spec.op_count = 2;
+    rig_system *rig = rig_start(&plan);
+    tina_op op = {.kind = TINA_IO_RECV};
+    for (size_t i = 0; i < 2; i++) {
+        op.fd = rig_socket(rig, &a);
+        assert_int_equal(rig_io_start(rig, &a, &op), TINA_OK);
+    }
+    a.on = start_again;
+    for (size_t i = 0; i < 5; i++) {
+        a.act.status = TINA_INVALID;
+        rig_io_cancel(rig, &a, op.fd, TINA_READ_HALF);
+        assert_int_equal(a.act.status, TINA_OK);
+        assert_int_equal(rig_stats(rig, 0).ops.used, 2);
+    }
+    rig_end(rig);
+}
+
+static tina_effect open_again(rig_actor *me, const tina_message *message, tina_ctx *ctx)
+{
+    if (message->tag == TINA_TAG_SHUTDOWN)
+        return tina_done();
+    if (message->tag == TINA_IO_CLOSE)
+        me->act.status = tina_socket(ctx, TINA_IPV4, TINA_STREAM, &me->act.fd);
+    return tina_receive();
+}
+
+static void descriptor_whose_close_is_handled_has_left_its_place(void **unused)
+{
+    (void)unused;
+    prepare();
+    rig_system *rig = rig_start(&plan);
+    rig_do(rig, &a, open_until_refused);
+    a.on = open_again;
+    for (size_t i = 0; i < 5; i++) {
+        tina_op close = {.kind = TINA_IO_CLOSE, .fd = a.act.fd};
+        a.act.status = TINA_INVALID;
+        rig_io(rig, &a, &close);
+        assert_int_equal(a.act.status, TINA_OK);
+    }
+    rig_end(rig);
+}
+
 static void spec_without_descriptors_refuses_all_io(void **unused)
 {
     (void)unused;
@@ -646,6 +743,9 @@ int main(void)
         cmocka_unit_test(working_memory_lasts_until_the_reset_or_the_end),
         cmocka_unit_test(descriptors_that_are_all_open_refuse_one_more),
         cmocka_unit_test(operations_that_are_all_under_way_refuse_one_more),
+        cmocka_unit_test(answer_that_is_handled_has_left_its_place),
+        cmocka_unit_test(operation_that_is_handled_has_left_its_place),
+        cmocka_unit_test(descriptor_whose_close_is_handled_has_left_its_place),
         cmocka_unit_test(spec_without_descriptors_refuses_all_io),
         cmocka_unit_test(transfer_that_was_handled_before_is_stale),
     };
