@@ -900,6 +900,17 @@ static bool spell_out(const kv_call *call, kv_input *input)
     return written != 0;
 }
 
+bool command_is_within(const kv_plan *plan)
+{
+    switch (plan->command) {
+    case GO_NONE:
+    case GO_GET: /* whose keys are answered one by one */
+    case GO_SKIP:
+    case GO_END: return false;
+    default: return true;
+    }
+}
+
 void command_forget(kv_plan *plan, kv_input *input)
 {
     input->size -= plan->used;

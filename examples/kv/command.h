@@ -66,6 +66,9 @@ typedef struct kv_client {
 /* Of what a partition is: the same for a key and a count, for ever. */
 uint8_t command_partition_of(const void *key, size_t size, uint8_t partition_count);
 
+/* Whether what goes on adds up to one answer, or is a value that goes on: one partition after the other is asked for it. */
+bool command_is_within(const kv_plan *plan);
+
 /* Forget what was taken of it. */
 void command_forget(kv_plan *plan, kv_input *input);
 

@@ -308,6 +308,21 @@ static void serve(partition *me, tina_handle from, const uint8_t *data, size_t s
         part_with(me, visitor, ctx);
 }
 
+/* Where what comes of it goes. Returns the bytes ahead of the replies. */
+static uint32_t lay_out(keeper_run *run, const kv_request *request, uint8_t *out, uint32_t capacity)
+{
+    uint32_t head = sizeof run->reply;
+    if (request->kind == REQUEST_LOT) {
+        run->sizes = (uint16_t *)(void *)(out + head);
+        head += request->count * (uint32_t)sizeof *run->sizes;
+    }
+    run->out = out + head;
+    run->out_capacity = capacity - head;
+    if (request->kind == REQUEST_LOT && request->number < run->out_capacity)
+        run->out_capacity = (uint32_t)request->number;
+    return head;
+}
+
 static void take_steps(partition *me, tina_handle from, const uint8_t *data, size_t size, tina_ctx *ctx)
 {
     tina_transfer transfer;
@@ -319,12 +334,8 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         say_busy(me, from, request.round, ctx);
         return;
     }
-    keeper_run run = {
-        .now_ms = kv_now_ms(server_of(ctx), ctx),
-        .out = (uint8_t *)out + sizeof run.reply,
-        .out_capacity = (uint32_t)(capacity - sizeof run.reply),
-        .reply = {.round = request.round},
-    };
+    keeper_run run = {.now_ms = kv_now_ms(server_of(ctx), ctx), .reply = {.round = request.round}};
+    uint32_t head = lay_out(&run, &request, out, (uint32_t)capacity);
     if (is_info(data, size))
         tell_info(me, &run, ctx);
     else
@@ -335,7 +346,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         return;
     }
     memcpy(out, &run.reply, sizeof run.reply);
-    answer(me, from, transfer, (uint32_t)sizeof run.reply + run.out_size, ctx);
+    answer(me, from, transfer, head + run.out_size, ctx);
 }
 
 static void take_request(partition *me, const tina_message *message, tina_ctx *ctx)
@@ -349,7 +360,8 @@ static void take_request(partition *me, const tina_message *message, tina_ctx *c
     const uint8_t *rest = (const uint8_t *)data + sizeof request;
     me->requests++;
     switch (request.kind) {
-    case REQUEST_STEPS: take_steps(me, message->source, data, size, ctx); return;
+    case REQUEST_STEPS:
+    case REQUEST_LOT: take_steps(me, message->source, data, size, ctx); return;
     case REQUEST_BEGIN: begin_value(me, message->source, &request, rest, size - sizeof request, ctx); return;
     case REQUEST_PIECE: take_piece(me, message->source, &request, rest, size - sizeof request); return;
     default: return;

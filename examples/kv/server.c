@@ -1,4 +1,5 @@
 #include "server.h"
+#include "round.h"
 
 enum {
     SPARE = 64,   /* descriptors, operations and the like, besides those of connections */
@@ -33,6 +34,7 @@ static void cast(kv_server *server)
     server->types[TYPE_DESK] = desk_type;
     server->types[TYPE_CONNECTION] = connection_type;
     server->types[TYPE_CONNECTION].slot_count = server->connections;
+    server->types[TYPE_CONNECTION].working_size = server->partition_count > 1 ? LOTS_HELD_MAX : 0;
     server->types[TYPE_PARTITION] = partition_type;
     server->types[TYPE_METRICS] = tina_metrics_type(SCRAPERS);
 }

@@ -34,8 +34,8 @@ enum {
     TAG_LOG,                   /* the journal's */
 };
 
-/* Why a partition ends of its own will. */
-enum { END_LOG_FAILED = 1, END_LOG_UNREADABLE, END_NO_TIMER };
+/* Why an isolate ends of its own will. */
+enum { END_LOG_FAILED = 1, END_LOG_UNREADABLE, END_NO_TIMER, END_BAD_REPLY };
 
 typedef struct fetch {
     uint32_t round;
