@@ -22,6 +22,7 @@ enum { SKIPPED_TOO_LARGE, SKIPPED_TOO_MANY, SKIPPED_LOADING };
 
 static const char out_of_range[] = "ERR value is not an integer or out of range";
 static const char syntax_error[] = "ERR syntax error";
+static const char argument_too_long[] = "ERR an argument is too long";
 static const char is_loading[] = "LOADING Redis is loading the dataset in memory";
 
 /* What a command is run with. */
@@ -56,12 +57,6 @@ static void say_bytes(const kv_call *call, const char *text, uint32_t size)
 
 static void say(const kv_call *call, const char *text) { say_bytes(call, text, (uint32_t)strlen(text)); }
 
-static void echo(const kv_call *call, resp_text what)
-{
-    say_bytes(call, (const char *)what.data, what.size);
-    call->next->step.kind = STEP_ECHO;
-}
-
 /* Line ends within would be the end of the error. */
 static void say_error_of(const kv_call *call, const char *what, uint32_t size)
 {
@@ -75,6 +70,16 @@ static void say_error_of(const kv_call *call, const char *what, uint32_t size)
 }
 
 static void say_error(const kv_call *call, const char *what) { say_error_of(call, what, (uint32_t)strlen(what)); }
+
+static void echo(const kv_call *call, resp_text what)
+{
+    if (what.size > COMMAND_ECHO_MAX) {
+        say_error(call, argument_too_long);
+        return;
+    }
+    say_bytes(call, (const char *)what.data, what.size);
+    call->next->step.kind = STEP_ECHO;
+}
 
 #define SAY_ERROR(call, ...)                                                                                                \
     do {                                                                                                                    \
@@ -739,7 +744,7 @@ static void end_skip(const kv_call *call)
     else if (call->plan->error == SKIPPED_LOADING)
         say_error(call, is_loading);
     else
-        say_error(call, "ERR an argument is too long");
+        say_error(call, argument_too_long);
 }
 
 /* A piece of it: what is there of an argument, or the line of the next. */

@@ -15,6 +15,7 @@
 enum {
     COMMAND_INPUT_MAX = 16 * 1024, /* bytes of a command that are looked at at once, but for those of a large value */
     COMMAND_VALUE_MAX = 11 * 1024, /* bytes of a value that goes with its step */
+    COMMAND_ECHO_MAX = 16000,      /* bytes of what is said back: with it, a request and a reply fit into a transfer */
     COMMAND_NAME_MAX = 64,         /* bytes of a client's name */
     COMMAND_TEXT_MAX = 4096,
 };

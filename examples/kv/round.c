@@ -17,7 +17,7 @@ void round_begin(kv_round *me, kv_deal *deal, bool is_loading, bool is_one, void
     deal->at = me->lots.said;
     deal->end = is_new ? BATCH_STEPS_MAX : deal->at + lots_gap(&me->lots);
     deal->is_within = command_is_within(&me->plan);
-    deal->is_one = is_one || deal->is_within || !is_new;
+    deal->is_one = is_one || !is_new;
     deal->partition = LOTS_ANYWHERE;
     deal->last = &me->lots.lots[0];
     round_open(me, deal, data, capacity);
