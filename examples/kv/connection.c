@@ -234,6 +234,8 @@ static tina_effect say_held(connection *me, tina_ctx *ctx)
     uint32_t size = lots_say(&me->round.lots, me->held, text);
     me->is_narrow |= me->round.lots.said == 0;
     round_settle(&me->round);
+    if (!round_is_over(&me->round))
+        tina_reached(ctx, "answers are held behind one that is missing");
     if (size != 0 && !send_text(me, text, size, ctx))
         return tina_done(); /* there is no buffer for it, and no place where it could wait */
     return go_on(me, ctx);
@@ -374,6 +376,8 @@ static tina_effect ask_again(connection *me, const tina_message *message, tina_c
 /* What is held is said before, and what is still to come not waited for. */
 static tina_effect end_with(connection *me, const char *text, tina_ctx *ctx)
 {
+    if (me->round.lots.held_count != 0)
+        tina_reached(ctx, "a partition has not answered, and others have");
     me->last_words = text;
     lots_drop(&me->round.lots);
     return go_on(me, ctx);
