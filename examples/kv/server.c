@@ -6,6 +6,8 @@ enum {
     SCRAPERS = 8, /* of the metrics, at once */
 };
 
+#define SPIN_NS (MILLISECOND_NS / 50)
+
 /* Connections are in a group of their own: whatever becomes of them, nobody else is ended with them. */
 static void plant(kv_server *server)
 {
@@ -72,7 +74,7 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .backend = (uint8_t)server->backend,
         .signals = TINA_SIGNALS_ALL,
         .quiet = server->is_quiet,
-        /* One shard alone has nobody to answer at once; several ask each other all the time. */
-        .spin_ns = server->partition_count == 1 ? TINA_NONE_NS : 0,
+        /* One shard alone has nobody to answer at once; several ask each other all the time, and answer soon. */
+        .spin_ns = server->partition_count == 1 ? TINA_NONE_NS : SPIN_NS,
     };
 }
