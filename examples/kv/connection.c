@@ -37,11 +37,13 @@ typedef struct connection {
     uint64_t fetch_left, fetch_at; /* of a value that is fetched in pieces */
     uint8_t fetch_partition;
     bool is_sending_value, is_fetching, is_sending, is_receiving, is_retrying, is_ticking, is_last, is_ending;
-    bool
-        is_narrow; /* answers are too large to be held: one partition is asked after the other, up to the end of the input */
+    bool is_narrow; /* answers are too large to be held, so partitions are asked one by one, up to the end of the input */
     kv_info info;
     kv_round round;
 } connection;
+
+TINA_STATIC_ASSERT((int)LOTS_HELD_MAX <= (int)CHUNK_SIZE, "what is held is one send, which is copied");
+TINA_STATIC_ASSERT(sizeof(kv_reply) + COMMAND_ECHO_MAX + RESP_INTEGER_MAX + 2 <= CHUNK_SIZE, "an echo fits into a reply");
 
 static kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
 
@@ -496,5 +498,6 @@ const tina_type connection_type = {
     .init = connection_init,
     .handler = connection_handle,
     .size = sizeof(connection),
+    .scratch_max = LOTS_HELD_MAX,
     .mailbox_capacity = 32, /* two of each partition that is asked, and timers */
 };

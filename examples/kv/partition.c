@@ -6,6 +6,7 @@
  * who is watched, so that a value that nobody finishes is given back.
  */
 #include "journal.h"
+#include "lots.h"
 #include "outbox.h"
 #include "server.h"
 
@@ -34,6 +35,8 @@ typedef struct partition {
     uint64_t requests, requests_before;
     kv_outbox outbox;
 } partition;
+
+TINA_STATIC_ASSERT((int)LOTS_ROOM_MIN >= (int)KEEPER_LINE_MAX, "a step that says no value can always be done");
 
 static kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
 
