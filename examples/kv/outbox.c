@@ -2,39 +2,17 @@
 
 #include <string.h>
 
-/* ---- The shelf ---------------------------------------------------------------------- */
+void outbox_begin(kv_outbox *me) { me->shelf = (kv_shelf){.size = OUTBOX_SHELF_SIZE}; }
 
-/* Room behind what is there, or ahead of it where that is at the end; in one piece. NULL: there is none. */
-static uint8_t *take_shelf(kv_outbox *me, uint32_t size)
-{
-    uint32_t at = me->shelf_end;
-    bool is_around = at < me->shelf_first;
-    if (!is_around && size > SHELF_SIZE - at) {
-        at = 0;
-        is_around = true;
-    }
-    if (is_around && size >= me->shelf_first - at) /* not all of it, or it would seem empty */
-        return NULL;
-    me->shelf_end = at + size;
-    return me->shelf + at;
-}
-
-/* In the order in which it was taken. */
-static void give_shelf_back(kv_outbox *me, const parcel *sent)
-{
-    me->shelf_first = (uint32_t)((const uint8_t *)sent->data - me->shelf) + sent->size;
-    if (me->shelf_first == me->shelf_end)
-        me->shelf_first = me->shelf_end = 0;
-}
-
+/* What waits is put away, where there is room for it. */
 static void shelve(kv_outbox *me, parcel *sent, tina_ctx *ctx)
 {
-    uint8_t *room = sent->size == 0 ? NULL : take_shelf(me, sent->size);
-    if (room == NULL)
+    uint32_t at = sent->size == 0 ? SHELF_NONE : shelf_take(&me->shelf, sent->size);
+    if (at == SHELF_NONE)
         return;
-    memcpy(room, sent->data, sent->size);
+    memcpy(me->bytes + at, sent->data, sent->size);
     tina_transfer_free(ctx, sent->transfer);
-    sent->data = room;
+    sent->data = me->bytes + at;
     sent->is_shelved = true;
 }
 
@@ -92,7 +70,7 @@ bool outbox_empty(kv_outbox *me, uint64_t safe, tina_ctx *ctx)
         if (!send_parcel(sent, ctx))
             return false;
         if (sent->is_shelved)
-            give_shelf_back(me, sent);
+            shelf_give(&me->shelf, (uint32_t)((const uint8_t *)sent->data - me->bytes), sent->size);
         me->first = (me->first + 1) % OUTBOX_MAX;
         me->count--;
     }

@@ -8,10 +8,11 @@
 #define KV_OUTBOX_H
 
 #include "server.h"
+#include "shelf.h"
 
 enum {
-    OUTBOX_MAX = 16384,       /* answers that wait */
-    SHELF_SIZE = 1024 * 1024, /* bytes */
+    OUTBOX_MAX = 16384,              /* answers that wait */
+    OUTBOX_SHELF_SIZE = 1024 * 1024, /* bytes */
 };
 
 typedef struct parcel {
@@ -26,10 +27,12 @@ typedef struct parcel {
 
 typedef struct kv_outbox {
     uint32_t first, count;
-    uint32_t shelf_first, shelf_end; /* from there to there it is taken, perhaps around its end; both 0: it is empty */
+    kv_shelf shelf; /* of bytes */
     parcel parcels[OUTBOX_MAX];
-    uint8_t shelf[SHELF_SIZE];
+    uint8_t bytes[OUTBOX_SHELF_SIZE];
 } kv_outbox;
+
+void outbox_begin(kv_outbox *me);
 
 /* Sends what the log that is safe allows. False: there is no room for some of it now. */
 bool outbox_empty(kv_outbox *me, uint64_t safe, tina_ctx *ctx);

@@ -345,6 +345,7 @@ static tina_effect partition_init(void *self, const void *args, size_t args_size
     atomic_fetch_and_explicit(&server->ready, ~(UINT64_C(1) << tina_shard(ctx)), memory_order_relaxed);
     uint8_t *memory = server->memory + (size_t)tina_shard(ctx) * server->memory_size;
     store_begin(&me->keeper.store, memory, server->memory_size, server->secret);
+    outbox_begin(&me->outbox);
     journal_begin(&me->journal, &me->keeper, ctx);
     note_if_ready(me, ctx);
     return tina_receive();
