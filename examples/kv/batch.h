@@ -53,7 +53,8 @@ typedef struct kv_step {
 } kv_step;
 
 typedef enum request_kind {
-    REQUEST_STEPS,
+    REQUEST_STEPS, /* number is the sum so far */
+    REQUEST_LOT,   /* steps without a sum; number is how many bytes their answers may be, and each answer's size is told */
     REQUEST_BEGIN, /* a value follows in pieces: number is its size, the bytes are the key */
     REQUEST_PIECE, /* of it: number is where, the bytes are what */
 } request_kind;
@@ -62,7 +63,7 @@ typedef struct kv_request {
     uint32_t round; /* the connection's number for it, which comes back */
     uint16_t count; /* of steps */
     uint16_t kind;
-    int64_t number; /* of steps: the sum so far */
+    int64_t number; /* what it is, the kind says */
 } kv_request;
 
 typedef enum reply_kind {
@@ -71,6 +72,7 @@ typedef enum reply_kind {
     REPLY_INFO,
 } reply_kind;
 
+/* Behind it come the answers; to a lot, the size of each of them first, as many uint16_t as steps were asked. */
 typedef struct kv_reply {
     uint32_t round;
     uint16_t done; /* steps; the others were not begun */

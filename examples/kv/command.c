@@ -1,37 +1,10 @@
-#include "command.h"
+#include "call.h"
 
 #include <stdio.h>
 
-/* What goes on over several steps. */
-enum {
-    GO_NONE,
-    GO_GET,
-    GO_SET,
-    GO_DELETE,
-    GO_EXISTS,
-    GO_COUNT,
-    GO_CLEAR,
-    GO_INFO,
-    GO_SET_TAIL,  /* behind the large value of a SET: its options */
-    GO_PAIR_TAIL, /* behind one of an MSET: the next pair */
-    GO_SKIP,
-    GO_END,
-};
-
 enum { SKIPPED_TOO_LARGE, SKIPPED_TOO_MANY, SKIPPED_LOADING };
 
-static const char out_of_range[] = "ERR value is not an integer or out of range";
-static const char syntax_error[] = "ERR syntax error";
 static const char is_loading[] = "LOADING Redis is loading the dataset in memory";
-
-/* What a command is run with. */
-typedef struct kv_call {
-    kv_plan *plan;
-    kv_client *client;
-    const resp_args *args;
-    char *text;
-    kv_next *next;
-} kv_call;
 
 typedef struct kv_command {
     char name[10];
@@ -44,49 +17,10 @@ typedef struct kv_command {
     int8_t keys[3];
 } kv_command;
 
-/* ---- Answers that no partition has to give ------------------------------------------ */
-
-static void say_bytes(const kv_call *call, const char *text, uint32_t size)
-{
-    call->next->kind = NEXT_STEP;
-    call->next->is_anywhere = true;
-    call->next->step = (kv_step){.kind = STEP_TEXT, .value_size = size};
-    call->next->key = call->next->value = (const uint8_t *)text;
-}
-
-static void say(const kv_call *call, const char *text) { say_bytes(call, text, (uint32_t)strlen(text)); }
-
-static void echo(const kv_call *call, resp_text what)
-{
-    say_bytes(call, (const char *)what.data, what.size);
-    call->next->step.kind = STEP_ECHO;
-}
-
-/* Line ends within would be the end of the error. */
-static void say_error_of(const kv_call *call, const char *what, uint32_t size)
-{
-    uint32_t used = 0;
-    call->text[used++] = '-';
-    for (uint32_t i = 0; i < size && used < COMMAND_TEXT_MAX - 2; i++)
-        call->text[used++] = what[i] == '\r' || what[i] == '\n' ? ' ' : what[i];
-    call->text[used++] = '\r';
-    call->text[used++] = '\n';
-    say_bytes(call, call->text, used);
-}
-
-static void say_error(const kv_call *call, const char *what) { say_error_of(call, what, (uint32_t)strlen(what)); }
-
-#define SAY_ERROR(call, ...)                                                                                                \
-    do {                                                                                                                    \
-        char error_text[COMMAND_TEXT_MAX - 8];                                                                              \
-        int error_size = snprintf(error_text, sizeof error_text, __VA_ARGS__);                                              \
-        say_error_of(call, error_text, (uint32_t)error_size);                                                               \
-    } while (0)
-
 /* As Redis does: an error, and the end. */
 static void end_with(const kv_call *call, const char *what)
 {
-    SAY_ERROR(call, "ERR %s", what);
+    CALL_SAY_ERROR(call, "ERR %s", what);
     call->plan->command = GO_END;
 }
 
@@ -113,7 +47,7 @@ static bool ask(const kv_call *call, uint8_t kind, resp_text key)
 {
     kv_next *next = call->next;
     if (key.size > STORE_KEY_MAX) {
-        say_error(call, "ERR key is too long");
+        call_say_error(call, "ERR key is too long");
         return false;
     }
     next->kind = NEXT_STEP;
@@ -155,12 +89,12 @@ static bool take_expiry(const kv_call *call, set_options *options)
     if (options->unit.size == 0)
         return true;
     if (!resp_to_integer(options->time, &options->number)) {
-        say_error(call, out_of_range);
+        call_say_error(call, call_out_of_range);
         return false;
     }
     bool is_seconds = options->unit.data[0] != 'p' && options->unit.data[0] != 'P';
     if (options->number <= 0 || !to_milliseconds(&options->number, is_seconds)) {
-        say_error(call, "ERR invalid expire time in 'set' command");
+        call_say_error(call, "ERR invalid expire time in 'set' command");
         return false;
     }
     options->flags |= (uint8_t)(STEP_EXPIRES | (options->unit.size == 4 ? STEP_ABSOLUTE : 0));
@@ -203,7 +137,7 @@ static bool take_set_options(const kv_call *call, set_options *options, uint32_t
         uint8_t flag = set_flag(option);
         bool expires = is_expiry(option, options->unit) && i + 1 < args->count && !(options->flags & STEP_KEEP);
         if (excludes(options, flag) || (flag == 0 && !expires)) {
-            say_error(call, syntax_error);
+            call_say_error(call, call_syntax_error);
             return false;
         }
         options->flags |= flag;
@@ -235,11 +169,11 @@ static void run_add(const kv_call *call)
     uint8_t letter = args->argv[0].data[0] | 0x20; /* incr or decr */
     int64_t number = 1;
     if (args->count > 2 && !resp_to_integer(args->argv[2], &number)) {
-        say_error(call, out_of_range);
+        call_say_error(call, call_out_of_range);
         return;
     }
     if (letter == 'd' && number == INT64_MIN) {
-        say_error(call, "ERR decrement would overflow");
+        call_say_error(call, "ERR decrement would overflow");
         return;
     }
     if (ask(call, STEP_ADD, args->argv[1]))
@@ -259,16 +193,16 @@ static bool take_expire_options(const kv_call *call, uint8_t *flags)
                        : resp_is_word(option, "lt") ? STEP_KEEP
                                                     : 0;
         if (flag == 0) {
-            SAY_ERROR(call, "ERR Unsupported option %.*s", (int)(option.size < 128 ? option.size : 128),
-                      (const char *)option.data);
+            CALL_SAY_ERROR(call, "ERR Unsupported option %.*s", (int)(option.size < 128 ? option.size : 128),
+                           (const char *)option.data);
             return false;
         }
         *flags |= flag;
     }
     if ((*flags & STEP_NX) && *flags != STEP_NX)
-        say_error(call, "ERR NX and XX, GT or LT options at the same time are not compatible");
+        call_say_error(call, "ERR NX and XX, GT or LT options at the same time are not compatible");
     else if ((*flags & STEP_OLD) && (*flags & STEP_KEEP))
-        say_error(call, "ERR GT and LT options at the same time are not compatible");
+        call_say_error(call, "ERR GT and LT options at the same time are not compatible");
     else
         return true;
     return false;
@@ -283,11 +217,11 @@ static void run_expire(const kv_call *call)
     if (!take_expire_options(call, &flags))
         return;
     if (!resp_to_integer(args->argv[2], &time)) {
-        say_error(call, out_of_range);
+        call_say_error(call, call_out_of_range);
         return;
     }
     if (!to_milliseconds(&time, command->is_seconds)) {
-        SAY_ERROR(call, "ERR invalid expire time in '%s' command", command->name);
+        CALL_SAY_ERROR(call, "ERR invalid expire time in '%s' command", command->name);
         return;
     }
     if (!ask(call, STEP_EXPIRE, args->argv[1]))
@@ -296,166 +230,13 @@ static void run_expire(const kv_call *call)
     call->next->step.flags = (uint8_t)(flags | (command->is_absolute ? STEP_ABSOLUTE : 0));
 }
 
-/* ---- Of the connection ------------------------------------------------------------------ */
-
-static void run_ping(const kv_call *call)
-{
-    if (call->args->count > 2)
-        say_error(call, "ERR wrong number of arguments for 'ping' command");
-    else if (call->args->count == 2)
-        echo(call, call->args->argv[1]);
-    else
-        say(call, "+PONG\r\n");
-}
-
-static void run_echo(const kv_call *call) { echo(call, call->args->argv[1]); }
-
-static void run_quit(const kv_call *call)
-{
-    say(call, "+OK\r\n");
-    call->plan->command = GO_END;
-}
-
-static void run_select(const kv_call *call)
-{
-    int64_t number;
-    if (!resp_to_integer(call->args->argv[1], &number) || number != (int32_t)number)
-        say_error(call, out_of_range);
-    else if (number != 0)
-        say_error(call, "ERR DB index is out of range");
-    else
-        say(call, "+OK\r\n");
-}
-
-static bool take_name(const kv_call *call, resp_text name)
-{
-    for (uint32_t i = 0; i < name.size; i++) {
-        if (name.data[i] < '!' || name.data[i] > '~') {
-            say_error(call, "ERR Client names cannot contain spaces, newlines or special characters.");
-            return false;
-        }
-    }
-    if (name.size > COMMAND_NAME_MAX) {
-        say_error(call, "ERR Client names cannot be longer than 64 bytes.");
-        return false;
-    }
-    memcpy(call->client->name, name.data, name.size);
-    call->client->name_size = name.size;
-    return true;
-}
-
-static void run_hello(const kv_call *call)
-{
-    const resp_args *args = call->args;
-    int64_t version = 2;
-    if (args->count > 1 && !resp_to_integer(args->argv[1], &version)) {
-        say_error(call, "ERR Protocol version is not an integer or out of range");
-        return;
-    }
-    if (version != 2) {
-        say_error(call, "NOPROTO unsupported protocol version");
-        return;
-    }
-    for (uint32_t i = 2; i < args->count; i += 2) {
-        if (!resp_is_word(args->argv[i], "setname") || i + 1 == args->count) {
-            SAY_ERROR(call, "ERR Syntax error in HELLO option '%.*s'", (int)(args->argv[i].size & 127),
-                      (const char *)args->argv[i].data);
-            return;
-        }
-        if (!take_name(call, args->argv[i + 1]))
-            return;
-    }
-    snprintf(
-        call->text, COMMAND_TEXT_MAX,
-        "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:%llu\r\n"
-        "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n",
-        (unsigned long long)call->client->id);
-    say(call, call->text);
-}
-
-static void wrong_subcommand(const kv_call *call, const char *name)
-{
-    resp_text what = call->args->argv[1];
-    SAY_ERROR(call, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)(what.size < 128 ? what.size : 128),
-              (const char *)what.data, name);
-}
-
-/* True: there are so many arguments. Otherwise that is said. */
-static bool has_arguments(const kv_call *call, uint32_t count, const char *name)
-{
-    if (call->args->count == count)
-        return true;
-    SAY_ERROR(call, "ERR wrong number of arguments for '%s' command", name);
-    return false;
-}
-
-static void run_client(const kv_call *call)
-{
-    const resp_args *args = call->args;
-    resp_text what = args->argv[1];
-    if (resp_is_word(what, "setname")) {
-        if (has_arguments(call, 3, "client|setname") && take_name(call, args->argv[2]))
-            say(call, "+OK\r\n");
-    } else if (resp_is_word(what, "getname")) {
-        if (has_arguments(call, 2, "client|getname") && call->client->name_size == 0)
-            say(call, "$-1\r\n");
-        else if (args->count == 2)
-            echo(call, (resp_text){(const uint8_t *)call->client->name, call->client->name_size});
-    } else if (resp_is_word(what, "id")) {
-        uint32_t size = resp_put_line((uint8_t *)call->text, ':', (int64_t)call->client->id);
-        if (has_arguments(call, 2, "client|id"))
-            say_bytes(call, call->text, size);
-    } else if (resp_is_word(what, "setinfo")) {
-        if (has_arguments(call, 4, "client|setinfo"))
-            say(call, "+OK\r\n");
-    } else {
-        wrong_subcommand(call, "CLIENT");
-    }
-}
-
-static uint32_t setting(const kv_call *call, resp_text name, char *text)
-{
-    if (resp_is_word(name, "save"))
-        return (uint32_t)sprintf(text, "$4\r\nsave\r\n$0\r\n\r\n");
-    if (resp_is_word(name, "appendonly"))
-        return (uint32_t)sprintf(text, "$10\r\nappendonly\r\n%s\r\n", call->client->is_logged ? "$3\r\nyes" : "$2\r\nno");
-    if (!resp_is_word(name, "maxmemory"))
-        return 0;
-    char number[24];
-    int size = snprintf(number, sizeof number, "%llu", (unsigned long long)call->client->memory_max);
-    return (uint32_t)sprintf(text, "$9\r\nmaxmemory\r\n$%d\r\n%s\r\n", size, number);
-}
-
-static void run_config(const kv_call *call)
-{
-    const resp_args *args = call->args;
-    if (!resp_is_word(args->argv[1], "get")) {
-        wrong_subcommand(call, "CONFIG");
-        return;
-    }
-    if (args->count < 3) {
-        say_error(call, "ERR wrong number of arguments for 'config|get' command");
-        return;
-    }
-    char pairs[COMMAND_TEXT_MAX];
-    uint32_t size = 0, count = 0;
-    for (uint32_t i = 2; i < args->count && size + 80 < COMMAND_TEXT_MAX - 16; i++) {
-        uint32_t more = setting(call, args->argv[i], pairs + size);
-        count += more != 0;
-        size += more;
-    }
-    uint32_t head = resp_put_line((uint8_t *)call->text, '*', 2 * count);
-    memcpy(call->text + head, pairs, size);
-    say_bytes(call, call->text, head + size);
-}
-
 static void run_command(const kv_call *call);
 
 /* Each partition is asked, but not while one of them has nothing to say; INFO says that. */
 static void ask_all(const kv_call *call, uint8_t goes_on)
 {
     if (call->client->is_loading && goes_on != GO_INFO) {
-        say_error(call, is_loading);
+        call_say_error(call, is_loading);
         return;
     }
     call->plan->command = goes_on;
@@ -469,7 +250,7 @@ static void run_clear(const kv_call *call)
     const resp_args *args = call->args;
     if (args->count > 2 ||
         (args->count == 2 && !resp_is_word(args->argv[1], "sync") && !resp_is_word(args->argv[1], "async"))) {
-        say_error(call, syntax_error);
+        call_say_error(call, call_syntax_error);
         return;
     }
     ask_all(call, GO_CLEAR);
@@ -483,7 +264,7 @@ static void run_whole(const kv_call *call) { ask_all(call, command_of(call->args
 static const kv_command commands[] = {
     {.name = "get", .arity = 2, .run = run_key, .kind = STEP_GET, .flags = "readonly fast", .keys = {1, 1, 1}},
     {.name = "set", .arity = -3, .run = run_set, .flags = "write denyoom", .keys = {1, 1, 1}},
-    {.name = "ping", .arity = -1, .run = run_ping, .flags = "fast"},
+    {.name = "ping", .arity = -1, .run = session_ping, .flags = "fast"},
     {.name = "incr", .arity = 2, .run = run_add, .flags = "write denyoom fast", .keys = {1, 1, 1}},
     {.name = "del", .arity = -2, .goes_on = GO_DELETE, .flags = "write", .keys = {1, -1, 1}},
     {.name = "exists", .arity = -2, .goes_on = GO_EXISTS, .flags = "readonly fast", .keys = {1, -1, 1}},
@@ -506,17 +287,17 @@ static const kv_command commands[] = {
      .keys = {1, 1, 1}},
     {.name = "persist", .arity = 2, .run = run_key, .kind = STEP_PERSIST, .flags = "write fast", .keys = {1, 1, 1}},
     {.name = "strlen", .arity = 2, .run = run_key, .kind = STEP_LENGTH, .flags = "readonly fast", .keys = {1, 1, 1}},
-    {.name = "echo", .arity = 2, .run = run_echo, .flags = "loading stale fast"},
+    {.name = "echo", .arity = 2, .run = session_echo, .flags = "loading stale fast"},
     {.name = "dbsize", .arity = 1, .run = run_whole, .goes_on = GO_COUNT, .flags = "readonly fast"},
     {.name = "flushall", .arity = -1, .run = run_clear, .flags = "write"},
     {.name = "flushdb", .arity = -1, .run = run_clear, .flags = "write"},
     {.name = "info", .arity = -1, .run = run_whole, .goes_on = GO_INFO, .flags = "loading stale"},
-    {.name = "select", .arity = 2, .run = run_select, .flags = "loading stale fast"},
-    {.name = "hello", .arity = -1, .run = run_hello, .flags = "noscript loading stale fast no_auth allow_busy"},
-    {.name = "client", .arity = -2, .run = run_client, .flags = ""},
-    {.name = "config", .arity = -2, .run = run_config, .flags = ""},
+    {.name = "select", .arity = 2, .run = session_select, .flags = "loading stale fast"},
+    {.name = "hello", .arity = -1, .run = session_hello, .flags = "noscript loading stale fast no_auth allow_busy"},
+    {.name = "client", .arity = -2, .run = session_client, .flags = ""},
+    {.name = "config", .arity = -2, .run = session_config, .flags = ""},
     {.name = "command", .arity = -1, .run = run_command, .flags = "loading stale"},
-    {.name = "quit", .arity = -1, .run = run_quit, .flags = "noscript loading stale fast no_auth allow_busy"},
+    {.name = "quit", .arity = -1, .run = session_quit, .flags = "noscript loading stale fast no_auth allow_busy"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -553,7 +334,7 @@ static void say_commands(const kv_call *call)
         size += (uint32_t)snprintf(text + size, COMMAND_TEXT_MAX - size, ":%d\r\n:%d\r\n:%d\r\n", command->keys[0],
                                    command->keys[1], command->keys[2]);
     }
-    say_bytes(call, text, size);
+    call_say_bytes(call, text, size);
 }
 
 /* What clients ask when they begin. */
@@ -564,13 +345,13 @@ static void run_command(const kv_call *call)
     bool wants_list = args->count > 1 && (resp_is_word(args->argv[1], "docs") || resp_is_word(args->argv[1], "info") ||
                                           resp_is_word(args->argv[1], "list"));
     if (wants_count)
-        say_bytes(call, call->text, resp_put_line((uint8_t *)call->text, ':', COMMAND_COUNT));
+        call_say_bytes(call, call->text, resp_put_line((uint8_t *)call->text, ':', COMMAND_COUNT));
     else if (args->count == 1)
         say_commands(call);
     else if (wants_list)
-        say(call, "*0\r\n");
+        call_say(call, "*0\r\n");
     else
-        wrong_subcommand(call, "COMMAND");
+        call_wrong_subcommand(call, "COMMAND");
 }
 
 static void say_unknown(const kv_call *call)
@@ -585,8 +366,8 @@ static void say_unknown(const kv_call *call)
         size += (uint32_t)used;
     }
     rest[size] = '\0';
-    SAY_ERROR(call, "ERR unknown command '%.*s', with args beginning with: %s",
-              (int)(args->argv[0].size < 128 ? args->argv[0].size : 128), (const char *)args->argv[0].data, rest);
+    CALL_SAY_ERROR(call, "ERR unknown command '%.*s', with args beginning with: %s",
+                   (int)(args->argv[0].size < 128 ? args->argv[0].size : 128), (const char *)args->argv[0].data, rest);
 }
 
 /* ---- Several keys, one after the other ------------------------------------------------------- */
@@ -735,11 +516,11 @@ static void end_skip(const kv_call *call)
 {
     call->plan->command = GO_NONE;
     if (call->plan->error == SKIPPED_TOO_MANY)
-        say_error(call, "ERR too many arguments");
+        call_say_error(call, "ERR too many arguments");
     else if (call->plan->error == SKIPPED_LOADING)
-        say_error(call, is_loading);
+        call_say_error(call, is_loading);
     else
-        say_error(call, "ERR an argument is too long");
+        call_say_error(call, call_too_long);
 }
 
 /* A piece of it: what is there of an argument, or the line of the next. */
@@ -779,7 +560,7 @@ static void run(const kv_call *call, const kv_command *command, uint32_t count)
     if (command == NULL)
         say_unknown(call);
     else if (command->run == NULL || (arity < 0 ? count < (uint32_t)-arity : count != (uint32_t)arity))
-        SAY_ERROR(call, "ERR wrong number of arguments for '%s' command", command->name);
+        CALL_SAY_ERROR(call, "ERR wrong number of arguments for '%s' command", command->name);
     else
         command->run(call);
 }
@@ -794,7 +575,7 @@ static void begin_keys(const kv_call *call, const kv_command *command, uint32_t 
     plan->left = is_pairs ? (count - 1) / 2 : count - 1;
     call->next->kind = NEXT_NOTHING;
     if (command->goes_on == GO_GET)
-        say_bytes(call, call->text, resp_put_line((uint8_t *)call->text, '*', count - 1));
+        call_say_bytes(call, call->text, resp_put_line((uint8_t *)call->text, '*', count - 1));
 }
 
 static bool has_keys(const kv_command *command, uint32_t count)
@@ -898,6 +679,17 @@ static bool spell_out(const kv_call *call, kv_input *input)
     input->size += written - used;
     call->next->kind = NEXT_NOTHING;
     return written != 0;
+}
+
+bool command_is_within(const kv_plan *plan)
+{
+    switch (plan->command) {
+    case GO_NONE:
+    case GO_GET: /* whose keys are answered one by one */
+    case GO_SKIP:
+    case GO_END: return false;
+    default: return true;
+    }
 }
 
 void command_forget(kv_plan *plan, kv_input *input)

@@ -15,6 +15,7 @@
 enum {
     COMMAND_INPUT_MAX = 16 * 1024, /* bytes of a command that are looked at at once, but for those of a large value */
     COMMAND_VALUE_MAX = 11 * 1024, /* bytes of a value that goes with its step */
+    COMMAND_ECHO_MAX = 16000,      /* bytes of what is said back: with it, a request and a reply fit into a transfer */
     COMMAND_NAME_MAX = 64,         /* bytes of a client's name */
     COMMAND_TEXT_MAX = 4096,
 };
@@ -65,6 +66,9 @@ typedef struct kv_client {
 
 /* Of what a partition is: the same for a key and a count, for ever. */
 uint8_t command_partition_of(const void *key, size_t size, uint8_t partition_count);
+
+/* Whether what goes on adds up to one answer, or is a value that goes on: one partition after the other is asked for it. */
+bool command_is_within(const kv_plan *plan);
 
 /* Forget what was taken of it. */
 void command_forget(kv_plan *plan, kv_input *input);

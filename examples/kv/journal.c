@@ -106,10 +106,9 @@ static void give_up(kv_journal *me, const char *what, tina_ctx *ctx)
 {
     kv_server *server = tina_user(ctx);
     tina_log(ctx, TINA_LOG_ERROR, "%s: %s", me->path, what);
-    atomic_store(&server->has_failed, true);
     me->work = WORK_NONE;
     me->is_over = true;
-    tina_stop_system(ctx);
+    kv_give_up(server, ctx);
 }
 
 static bool is_ours(const log_record *record, const tina_ctx *ctx)

@@ -71,7 +71,7 @@ static bool say_large(const act *me, kv_entry *entry)
 static bool say_value(const act *me, kv_entry *entry)
 {
     bool is_large = (uint64_t)entry->value_size + RESP_INTEGER_MAX + 2 > me->run->out_capacity;
-    return is_large ? say_large(me, entry) : say_bulk(me, entry_value(entry), entry->value_size);
+    return is_large && me->run->sizes == NULL ? say_large(me, entry) : say_bulk(me, entry_value(entry), entry->value_size);
 }
 
 /* The refusal may have been another partition's, whose words are not here. */
@@ -509,7 +509,7 @@ void keeper_serve(kv_keeper *me, const uint8_t *data, size_t size, keeper_run *r
     kv_key keys[BATCH_STEPS_MAX];
     act now = {.keeper = me, .run = run};
     memcpy(&request, data, sizeof request);
-    run->reply = (kv_reply){.round = request.round, .sum = request.number};
+    run->reply = (kv_reply){.round = request.round, .sum = run->sizes == NULL ? request.number : 0};
     size_t at = sizeof request;
     uint32_t count = request.count < BATCH_STEPS_MAX ? request.count : BATCH_STEPS_MAX;
     look_ahead(&me->store, data, size, count, keys);
@@ -521,8 +521,11 @@ void keeper_serve(kv_keeper *me, const uint8_t *data, size_t size, keeper_run *r
             break;
         now.key = keys[run->reply.done];
         now.value = key + now.step.key_size;
+        uint32_t begin = run->out_size;
         if (!take(&now))
             break;
+        if (run->sizes != NULL)
+            run->sizes[run->reply.done] = (uint16_t)(run->out_size - begin);
         at += whole;
         me->steps++;
         run->reply.done++;

@@ -31,6 +31,7 @@ typedef struct keeper_run {
     uint64_t now_ms;
     uint8_t *out; /* replies go here */
     uint32_t out_size, out_capacity;
+    uint16_t *sizes;     /* of a lot: each reply's, is written here; no value is begun that does not fit. Otherwise NULL */
     kv_entry *sent;      /* a value that came in pieces; NULL once it was used */
     bool is_sent_failed; /* it did not come as a whole */
     kv_entry *large;     /* set: a value whose begin is in out, pinned */

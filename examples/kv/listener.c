@@ -95,13 +95,39 @@ static tina_status open_socket(listener *me, tina_address *address, tina_ctx *ct
     return status;
 }
 
+/* Before it has ever listened, that is the end of the program; later it tries again. */
 static tina_effect refuse_to_listen(const tina_address *address, tina_status status, tina_ctx *ctx)
 {
+    kv_server *server = tina_user(ctx);
     char text[64];
     tina_address_format(address, text, sizeof text);
     tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s %s", text, tina_status_name(status),
              strerror(tina_os_error(ctx)));
-    return tina_crash(2);
+    if (server->started_ns == 0)
+        kv_give_up(server, ctx);
+    return tina_crash(END_NOT_LISTENING);
+}
+
+/* A shard whose partition will never be ready. 0 and up; -1: there is none. */
+static int quarantined_shard(tina_ctx *ctx)
+{
+    tina_stats stats;
+    for (uint8_t i = 0; i < tina_shard_count(ctx); i++) {
+        if (tina_stats_of(ctx, i, &stats) == TINA_OK && stats.state == TINA_SHARD_QUARANTINED)
+            return i;
+    }
+    return -1;
+}
+
+static tina_effect wait_until_ready(tina_ctx *ctx)
+{
+    int quarantined = quarantined_shard(ctx);
+    if (quarantined < 0)
+        return pause_for(PAUSE_NS, ctx);
+    tina_log(ctx, TINA_LOG_ERROR, "shard %d is quarantined, and its partition was never ready: the log says why",
+             quarantined);
+    kv_give_up(tina_user(ctx), ctx);
+    return tina_receive();
 }
 
 /* The first time it waits for all partitions; later one of them may be the reason why it begins anew. */
@@ -113,7 +139,7 @@ static tina_effect listen_when_ready(listener *me, tina_ctx *ctx)
     if (me->is_ending)
         return tina_done();
     if (server->started_ns == 0 && !kv_is_ready(server))
-        return pause_for(PAUSE_NS, ctx);
+        return wait_until_ready(ctx);
     address.port = (uint16_t)server->port;
     tina_status status = tina_listen(ctx, me->fd, BACKLOG);
     if (status != TINA_OK)

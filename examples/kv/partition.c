@@ -6,11 +6,12 @@
  * who is watched, so that a value that nobody finishes is given back.
  */
 #include "journal.h"
+#include "lots.h"
+#include "outbox.h"
 #include "server.h"
 
 enum {
     GUESTS_MAX = 256,
-    OUTBOX_MAX = 16384,
     SWEEP_SHARE = 64, /* of the table are looked through at once: all of it in some seconds */
 };
 #define RETRY_NS     MILLISECOND_NS
@@ -25,25 +26,17 @@ typedef struct guest {
     bool is_failed; /* no memory */
 } guest;
 
-/* An answer that waits: for the disk, or for room on its way. */
-typedef struct parcel {
-    tina_handle to;
-    uint64_t after; /* so much of the log is safe */
-    tina_transfer transfer;
-    uint32_t size; /* 0: there is no reply, but the word that it has to be asked again */
-    uint32_t round;
-} parcel;
-
 typedef struct partition {
     kv_keeper keeper;
     kv_journal journal;
     guest guests[GUESTS_MAX];
     uint32_t guest_count;
-    uint32_t outbox_first, outbox_count;
     bool is_ready, is_retrying, is_sweeping, is_ending;
     uint64_t requests, requests_before;
-    parcel outbox[OUTBOX_MAX];
+    kv_outbox outbox;
 } partition;
+
+TINA_STATIC_ASSERT((int)LOTS_ROOM_MIN >= (int)KEEPER_LINE_MAX, "a step that says no value can always be done");
 
 static kv_server *server_of(const tina_ctx *ctx) { return tina_user(ctx); }
 
@@ -91,31 +84,6 @@ static guest *welcome(partition *me, tina_handle who, tina_ctx *ctx)
 
 /* ---- Replies ----------------------------------------------------------------------- */
 
-static bool send_busy(const parcel *me, tina_ctx *ctx)
-{
-    const fetch busy = {.round = me->round};
-    switch (tina_send(ctx, me->to, TAG_BUSY, &busy, sizeof busy)) {
-    case TINA_MAILBOX_FULL:
-    case TINA_CHANNEL_FULL:
-    case TINA_POOL_EXHAUSTED: return false;
-    default: return true;
-    }
-}
-
-/* False: there is no room now. */
-static bool send_parcel(const parcel *me, tina_ctx *ctx)
-{
-    if (me->size == 0)
-        return send_busy(me, ctx);
-    switch (tina_transfer_send(ctx, me->to, me->transfer, me->size)) {
-    case TINA_OK: return true;
-    case TINA_MAILBOX_FULL:
-    case TINA_CHANNEL_FULL:
-    case TINA_POOL_EXHAUSTED: return false;
-    default: tina_transfer_free(ctx, me->transfer); return true; /* whoever asked is gone */
-    }
-}
-
 static void retry_soon(partition *me, tina_ctx *ctx)
 {
     if (!me->is_retrying)
@@ -124,35 +92,20 @@ static void retry_soon(partition *me, tina_ctx *ctx)
 
 static void empty_outbox(partition *me, tina_ctx *ctx)
 {
-    while (me->outbox_count != 0 && me->outbox[me->outbox_first].after <= me->journal.safe) {
-        if (!send_parcel(&me->outbox[me->outbox_first], ctx)) {
-            retry_soon(me, ctx);
-            return;
-        }
-        me->outbox_first = (me->outbox_first + 1) % OUTBOX_MAX;
-        me->outbox_count--;
-    }
-}
-
-/* At once, where nothing waits. */
-static void post(partition *me, const parcel *sent, tina_ctx *ctx)
-{
-    bool is_safe = sent->after <= me->journal.safe;
-    if (me->outbox_count == 0 && is_safe && send_parcel(sent, ctx))
-        return;
-    if (me->outbox_count == OUTBOX_MAX) {
-        if (sent->size != 0)
-            tina_transfer_free(ctx, sent->transfer);
-        return; /* it is told that it was lost when it asks */
-    }
-    me->outbox[(me->outbox_first + me->outbox_count++) % OUTBOX_MAX] = *sent;
-    if (is_safe)
+    if (!outbox_empty(&me->outbox, me->journal.safe, ctx))
         retry_soon(me, ctx);
 }
 
-static void answer(partition *me, tina_handle to, tina_transfer transfer, uint32_t size, tina_ctx *ctx)
+static void post(partition *me, const parcel *sent, tina_ctx *ctx)
 {
-    post(me, &(parcel){.to = to, .transfer = transfer, .size = size, .after = journal_end(&me->journal, ctx)}, ctx);
+    if (!outbox_post(&me->outbox, sent, me->journal.safe, ctx))
+        retry_soon(me, ctx);
+}
+
+static void answer(partition *me, tina_handle to, tina_transfer transfer, const void *data, uint32_t size, tina_ctx *ctx)
+{
+    post(me, &(parcel){.to = to, .transfer = transfer, .data = data, .size = size, .after = journal_end(&me->journal, ctx)},
+         ctx);
 }
 
 static void say_busy(partition *me, tina_handle to, uint32_t round, tina_ctx *ctx)
@@ -163,10 +116,8 @@ static void say_busy(partition *me, tina_handle to, uint32_t round, tina_ctx *ct
 /* An answer that waits here is not lost; nor is one that was sent, which has arrived by then. */
 static void tell_if_lost(const partition *me, const tina_message *message, tina_ctx *ctx)
 {
-    for (uint32_t i = 0; i < me->outbox_count; i++) {
-        if (tina_handle_equal(me->outbox[(me->outbox_first + i) % OUTBOX_MAX].to, message->source))
-            return;
-    }
+    if (outbox_has(&me->outbox, message->source))
+        return;
     tina_ignore(tina_send(ctx, message->source, TAG_LOST, message->payload, message->size)); /* or when it asks again */
 }
 
@@ -232,7 +183,7 @@ static void send_piece(partition *me, const tina_message *message, tina_ctx *ctx
     memcpy(data, &reply, sizeof reply);
     if (reply.left == 0)
         part_with(me, visitor, ctx);
-    answer(me, message->source, transfer, size, ctx);
+    answer(me, message->source, transfer, data, size, ctx);
 }
 
 /* ---- Steps ------------------------------------------------------------------------------ */
@@ -308,6 +259,21 @@ static void serve(partition *me, tina_handle from, const uint8_t *data, size_t s
         part_with(me, visitor, ctx);
 }
 
+/* Where what comes of it goes. Returns the bytes ahead of the replies. */
+static uint32_t lay_out(keeper_run *run, const kv_request *request, uint8_t *out, uint32_t capacity)
+{
+    uint32_t head = sizeof run->reply;
+    if (request->kind == REQUEST_LOT) {
+        run->sizes = (uint16_t *)(void *)(out + head);
+        head += request->count * (uint32_t)sizeof *run->sizes;
+    }
+    run->out = out + head;
+    run->out_capacity = capacity - head;
+    if (request->kind == REQUEST_LOT && request->number < run->out_capacity)
+        run->out_capacity = (uint32_t)request->number;
+    return head;
+}
+
 static void take_steps(partition *me, tina_handle from, const uint8_t *data, size_t size, tina_ctx *ctx)
 {
     tina_transfer transfer;
@@ -319,12 +285,8 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         say_busy(me, from, request.round, ctx);
         return;
     }
-    keeper_run run = {
-        .now_ms = kv_now_ms(server_of(ctx), ctx),
-        .out = (uint8_t *)out + sizeof run.reply,
-        .out_capacity = (uint32_t)(capacity - sizeof run.reply),
-        .reply = {.round = request.round},
-    };
+    keeper_run run = {.now_ms = kv_now_ms(server_of(ctx), ctx), .reply = {.round = request.round}};
+    uint32_t head = lay_out(&run, &request, out, (uint32_t)capacity);
     if (is_info(data, size))
         tell_info(me, &run, ctx);
     else
@@ -335,7 +297,7 @@ static void take_steps(partition *me, tina_handle from, const uint8_t *data, siz
         return;
     }
     memcpy(out, &run.reply, sizeof run.reply);
-    answer(me, from, transfer, (uint32_t)sizeof run.reply + run.out_size, ctx);
+    answer(me, from, transfer, out, head + run.out_size, ctx);
 }
 
 static void take_request(partition *me, const tina_message *message, tina_ctx *ctx)
@@ -349,7 +311,8 @@ static void take_request(partition *me, const tina_message *message, tina_ctx *c
     const uint8_t *rest = (const uint8_t *)data + sizeof request;
     me->requests++;
     switch (request.kind) {
-    case REQUEST_STEPS: take_steps(me, message->source, data, size, ctx); return;
+    case REQUEST_STEPS:
+    case REQUEST_LOT: take_steps(me, message->source, data, size, ctx); return;
     case REQUEST_BEGIN: begin_value(me, message->source, &request, rest, size - sizeof request, ctx); return;
     case REQUEST_PIECE: take_piece(me, message->source, &request, rest, size - sizeof request); return;
     default: return;
@@ -382,6 +345,7 @@ static tina_effect partition_init(void *self, const void *args, size_t args_size
     atomic_fetch_and_explicit(&server->ready, ~(UINT64_C(1) << tina_shard(ctx)), memory_order_relaxed);
     uint8_t *memory = server->memory + (size_t)tina_shard(ctx) * server->memory_size;
     store_begin(&me->keeper.store, memory, server->memory_size, server->secret);
+    outbox_begin(&me->outbox);
     journal_begin(&me->journal, &me->keeper, ctx);
     note_if_ready(me, ctx);
     return tina_receive();
@@ -391,7 +355,7 @@ static tina_effect partition_init(void *self, const void *args, size_t args_size
 static tina_effect last_call(partition *me, tina_ctx *ctx)
 {
     bool is_kept = journal_finish(&me->journal, &me->keeper, ctx) || me->keeper.refusal != NULL;
-    bool is_idle = me->is_ending && me->requests == me->requests_before && (me->outbox_count == 0 || !me->journal.is_ready);
+    bool is_idle = me->is_ending && me->requests == me->requests_before && (me->outbox.count == 0 || !me->journal.is_ready);
     me->is_ending = true;
     me->requests_before = me->requests;
     if ((is_idle && is_kept) || tina_timer_start(ctx, LAST_CALL_NS, TAG_TICK, NULL) != TINA_OK)

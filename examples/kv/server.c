@@ -1,9 +1,12 @@
 #include "server.h"
+#include "round.h"
 
 enum {
     SPARE = 64,   /* descriptors, operations and the like, besides those of connections */
     SCRAPERS = 8, /* of the metrics, at once */
 };
+
+#define SPIN_NS (MILLISECOND_NS / 50)
 
 /* Connections are in a group of their own: whatever becomes of them, nobody else is ended with them. */
 static void plant(kv_server *server)
@@ -33,6 +36,7 @@ static void cast(kv_server *server)
     server->types[TYPE_DESK] = desk_type;
     server->types[TYPE_CONNECTION] = connection_type;
     server->types[TYPE_CONNECTION].slot_count = server->connections;
+    server->types[TYPE_CONNECTION].working_size = server->partition_count > 1 ? LOTS_HELD_MAX : 0;
     server->types[TYPE_PARTITION] = partition_type;
     server->types[TYPE_METRICS] = tina_metrics_type(SCRAPERS);
 }
@@ -70,7 +74,7 @@ void kv_server_spec(kv_server *server, tina_system_spec *spec)
         .backend = (uint8_t)server->backend,
         .signals = TINA_SIGNALS_ALL,
         .quiet = server->is_quiet,
-        /* One shard alone has nobody to answer at once; several ask each other all the time. */
-        .spin_ns = server->partition_count == 1 ? TINA_NONE_NS : 0,
+        /* One shard alone has nobody to answer at once; several ask each other all the time, and answer soon. */
+        .spin_ns = server->partition_count == 1 ? TINA_NONE_NS : SPIN_NS,
     };
 }

@@ -34,8 +34,8 @@ enum {
     TAG_LOG,                   /* the journal's */
 };
 
-/* Why a partition ends of its own will. */
-enum { END_LOG_FAILED = 1, END_LOG_UNREADABLE, END_NO_TIMER };
+/* Why an isolate ends of its own will. */
+enum { END_LOG_FAILED = 1, END_LOG_UNREADABLE, END_NO_TIMER, END_BAD_REPLY, END_NOT_LISTENING };
 
 typedef struct fetch {
     uint32_t round;
@@ -68,7 +68,7 @@ typedef struct kv_server {
     uint64_t rewrite_min;      /* bytes of a log, below which it is not written anew */
     bool is_quiet, wants_stats;
     _Atomic uint64_t ready;             /* a bit for each partition, its own to set: it has read its log */
-    _Atomic bool has_failed;            /* a log can't be used: the program ends */
+    _Atomic bool has_failed;            /* a log or the port can't be used, or a shard is lost at once: the program ends */
     uint64_t failed_ns[PARTITIONS_MAX]; /* each partition's own: when its log failed, which outlives it */
 
     /* The rest is kv_server_spec's. */
@@ -91,6 +91,13 @@ static inline bool kv_is_ready(kv_server *server)
 {
     /* Relaxed: nothing is read on the strength of it; a partition that is asked too early says so itself. */
     return atomic_load_explicit(&server->ready, memory_order_relaxed) == UINT64_MAX >> (64 - server->partition_count);
+}
+
+/* The program ends, and fails. Why, the log says. */
+static inline void kv_give_up(kv_server *server, tina_ctx *ctx)
+{
+    atomic_store_explicit(&server->has_failed, true, memory_order_relaxed); /* read when all threads have ended */
+    tina_stop_system(ctx);
 }
 
 /* The isolates. */

@@ -75,7 +75,13 @@ TINA_API uint64_t tina_now(const tina_ctx *ctx);          /* monotonic ns, the s
 TINA_API uint64_t tina_random(tina_ctx *ctx);             /* 64 random bits, from the shard's own stream; not for keys */
 TINA_API void *tina_user(const tina_ctx *ctx);            /* the spec's user pointer */
 TINA_API bool tina_is_shutting_down(const tina_ctx *ctx); /* whether the shutdown has reached this shard */
-TINA_API void tina_stop_system(tina_ctx *ctx);            /* begin the graceful shutdown, as the first SIGTERM would */
+
+/*
+ * Begin the graceful shutdown, as the first SIGTERM would. An init that does so and then
+ * fails, while the system comes up, calls the start off: it is not tried again, and
+ * tina_boot, tina_start and tina_step say TINA_INIT_FAILED.
+ */
+TINA_API void tina_stop_system(tina_ctx *ctx);
 
 /* Which shard a key belongs to: the same for a key and a shard count, on every machine. shard_count 0: 0. Any thread. */
 TINA_API uint8_t tina_key_shard(uint64_t key, uint8_t shard_count);

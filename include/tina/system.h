@@ -186,11 +186,12 @@ TINA_MUST_USE static inline tina_status tina_boot(const tina_system_spec *spec, 
  * TINA_OK; TINA_INVALID: the spec; TINA_POOL_EXHAUSTED: memory, threads or
  * descriptors of the machine, or the 65th system at once that signals may stop;
  * TINA_UNSUPPORTED: the named backend; TINA_INIT_FAILED: a static child's init,
- * past its group's budget; TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping,
- * a thread or the statistics page; TINA_NOT_FOUND, TINA_DISK_FULL: where that is to
- * lie; TINA_SYSTEM_ERROR: such as a core that may not be used. Blocks. Any thread
- * that belongs to no system. Where the spec is external, it returns before the tree
- * comes up: the first tina_step does that.
+ * past its group's budget, or where it called the start off (tina_stop_system);
+ * TINA_TIMED_OUT: init_timeout_ns; TINA_DENIED: a mapping, a thread or the statistics
+ * page; TINA_NOT_FOUND, TINA_DISK_FULL: where that is to lie; TINA_SYSTEM_ERROR: such
+ * as a core that may not be used. Blocks. Any thread that belongs to no system. Where
+ * the spec is external, it returns before the tree comes up: the first tina_step does
+ * that.
  */
 TINA_MUST_USE static inline tina_status tina_start(const tina_system_spec *spec, tina_system **system, tina_error *error)
 {

@@ -186,6 +186,7 @@ void tina__shard_ring_everybody(tina__shard *shard)
 void tina__shard_stop_system(tina__shard *shard)
 {
     uint32_t running = TINA__STOP_NOT;
+    shard->is_called_off |= shard->state == TINA_SHARD_INIT;
     /* release, with take_control. A stop that is under way stays what it is. */
     atomic_compare_exchange_strong_explicit(&shard->shared->stop, &running, TINA__STOP_GRACEFUL, memory_order_release,
                                             memory_order_relaxed);

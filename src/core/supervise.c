@@ -7,7 +7,8 @@
 
 static bool may_start(const tina__shard *shard)
 {
-    return (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) && shard->wipe == TINA__WIPE_NOT;
+    bool is_over = shard->wipe != TINA__WIPE_NOT || shard->boot_failure != NULL;
+    return (shard->state == TINA_SHARD_INIT || shard->state == TINA_SHARD_RUNNING) && !is_over;
 }
 
 static void note(tina__shard *shard, tina__event_kind kind, uint16_t group)
@@ -165,6 +166,13 @@ static void give_up(tina__shard *shard, uint16_t group, const char *culprit)
         shard->boot_failure = culprit;
 }
 
+/* What it ran into is not cured by another try: it has said so itself. What is up ends with the system. */
+static void call_off(tina__shard *shard, uint32_t index, const char *culprit)
+{
+    tina__child_stay_down(shard, index);
+    shard->boot_failure = culprit;
+}
+
 /*
  * A child that is to be started again has ended, with all inside it. Its group's
  * budget pays for it. Past the budget the group is ended, which is a failure of its
@@ -173,6 +181,10 @@ static void give_up(tina__shard *shard, uint16_t group, const char *culprit)
 static void fail(tina__shard *shard, uint32_t index)
 {
     const char *culprit = shard->p.types[tina__child_at(shard, index)->type].name;
+    if (shard->is_called_off && shard->state == TINA_SHARD_INIT) {
+        call_off(shard, index, culprit);
+        return;
+    }
     for (;;) {
         uint16_t at = tina__child_at(shard, index)->group;
         tina__group *group = tina__group_at(shard, at);

@@ -137,6 +137,15 @@ static bool read_address(const char *text, tina_address *address, tina_ctx *ctx)
     return is_address;
 }
 
+/* While the system comes up, another try would run into the same: that calls the start off. Later it may be over soon. */
+static tina_effect give_up(uint8_t reason, tina_ctx *ctx)
+{
+    tina_stats stats;
+    if (tina_stats_of(ctx, tina_shard(ctx), &stats) == TINA_OK && stats.state == TINA_SHARD_INIT)
+        tina_stop_system(ctx);
+    return tina_crash(reason);
+}
+
 tina_effect tina__listener_init(tina__listener *me, const tina_metrics_args *args, tina_ctx *ctx)
 {
     tina_address address;
@@ -144,13 +153,13 @@ tina_effect tina__listener_init(tina__listener *me, const tina_metrics_args *arg
     me->part = TINA__METRICS_LISTENER;
     me->args = *args;
     if (!read_address(args->address, &address, ctx))
-        return tina_crash(NO_ADDRESS);
+        return give_up(NO_ADDRESS, ctx);
     tina_status status = open_socket(me, &address, ctx);
     if (status != TINA_OK) {
         int os_error = tina_os_error(ctx);
         tina_log(ctx, TINA_LOG_ERROR, "cannot listen on %s: %s, errno %d%s", args->address, tina_status_name(status),
                  os_error, os_error == EADDRINUSE ? ": the address is in use" : "");
-        return tina_crash(NO_SOCKET);
+        return give_up(NO_SOCKET, ctx);
     }
     tina_address_format(&address, text, sizeof text);
     tina_log(ctx, TINA_LOG_INFO, "metrics at http://%s/metrics", text);

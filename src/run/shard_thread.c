@@ -311,7 +311,11 @@ void tina__thread_report_tree(tina__shard_thread *thread)
         tina__thread_reach(thread, TINA__BOOT_UP);
         return;
     }
-    if (shard->boot_failure != NULL)
+    if (shard->boot_failure != NULL && shard->is_called_off)
+        tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root",
+                        "the init of type %s failed on shard %zu and called the start off: see the log", shard->boot_failure,
+                        thread->index);
+    else if (shard->boot_failure != NULL)
         tina__error_set(&thread->error, TINA_INIT_FAILED, 0, "root",
                         "the init of type %s failed on shard %zu until the restart budget was used up: see the log",
                         shard->boot_failure, thread->index);

@@ -85,9 +85,10 @@ static void look_at_boot(tina__world *world, tina__shard *shard)
 {
     if (shard->state != TINA_SHARD_INIT || tina__shard_is_booting(shard))
         return;
-    if (shard->boot_failure != NULL)
+    if (shard->boot_failure != NULL) {
         world->boot_failure = shard->boot_failure;
-    else
+        world->is_called_off = shard->is_called_off;
+    } else
         tina__shard_set_state(shard, TINA_SHARD_RUNNING);
 }
 
@@ -395,9 +396,8 @@ tina_status tina__world_run(const tina_system_spec *spec, const tina_sim_config 
         tina__broken_set(NULL, NULL);
         if (world->boot_failure != NULL) {
             status = TINA_INIT_FAILED;
-            tina__error_set(error, status, 0, "root",
-                            "the init of type %s failed until the restart budget was used up: see the log",
-                            world->boot_failure);
+            tina__error_set(error, status, 0, "root", "the init of type %s failed %s: see the log", world->boot_failure,
+                            world->is_called_off ? "and called the start off" : "until the restart budget was used up");
         }
     }
     tina_status closed = close_record(world, status == TINA_OK ? error : NULL);

@@ -54,7 +54,8 @@ struct tina_sim {           /* what checkers get */
     bool is_healed;
     bool was_quiet; /* once, since it has healed */
     bool is_stopping;
-    const char *boot_failure; /* the type whose init failed past the budget while booting */
+    const char *boot_failure; /* the type whose init failed past the budget while booting, or called the boot off */
+    bool is_called_off;
 
     tina__faults faults;
     tina__prng order_stream, pool_stream, stall_stream, wipe_stream;

@@ -3,9 +3,11 @@
  * fits, where it is little byte by byte, and in pieces that its own bytes say, which must make no difference.
  * And whatever comes, a step is within its limits, and there is always room to go on.
  */
+#include "../../examples/kv/call.c"
 #include "../../examples/kv/command.c"
 #include "../../examples/kv/hash.c"
 #include "../../examples/kv/resp.c"
+#include "../../examples/kv/session.c"
 
 #include <stdlib.h>
 

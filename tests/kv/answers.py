@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # ctest: timeout 300
-"""What kv answers is what redis-server answers, word for word and byte for byte, on one shard and on two.
+"""What kv answers is what redis-server answers, word for word and byte for byte, on one shard and on several.
 
 Every case goes to both servers: as a client library sends it, and through redis-cli. Where kv differs, and should, a
 test of its own says how.
@@ -397,6 +397,58 @@ def in_pieces_of_any_size(ours, theirs):
     same_answers(ours, theirs, commands, cut)
 
 
+def of_all_sizes(count, seed):
+    """Commands of one key and of several, with values from nothing to what takes many pieces: answers that fit into
+    one send beside such that do not."""
+    draw = random.Random(seed)
+
+    def key():
+        return f"key:{draw.randrange(30)}"
+
+    def value():
+        return LARGE[:draw.choice((3, 30, 300, 3000, 6000, 11000, 11264, 11265, 16384, 20000, 100000))]
+
+    makers = (
+        lambda: ("GET", key()), lambda: ("GET", key()), lambda: ("INCR", f"n:{draw.randrange(6)}"),
+        lambda: ("INCR", f"n:{draw.randrange(6)}"), lambda: ("SET", key(), value()), lambda: ("SET", key(), LARGE[:40]),
+        lambda: ("SET", key(), value(), "GET"), lambda: ("DEL", key()), lambda: ("DEL", key(), key(), key()),
+        lambda: ("EXISTS", key(), key()), lambda: ("MGET", key(), "n:1", key(), key()),
+        lambda: ("MSET", key(), 1, key(), value(), key(), 2), lambda: ("MSET", key(), 3), lambda: ("STRLEN", key()),
+        lambda: ("PING",), lambda: ("ECHO", LARGE[:draw.choice((5, 500, 15000))]), lambda: ("NONSENSE", key()),
+        lambda: ("INCR", key()), lambda: ("GET",), lambda: ("DBSIZE",))
+    for number in range(count):
+        yield ("FLUSHALL",) if number % 400 == 399 else draw.choice(makers)()
+
+
+def all_sizes_at_once(ours, theirs):
+    for seed in range(7, 10):
+        same_answers(ours, theirs, list(of_all_sizes(1200, seed)), lambda data: [data])
+
+
+def pipelines_of_many(ours, theirs):
+    """Several clients at once, each with keys of its own, which it counts: nothing is done twice, or in another order."""
+    count, keys = 300, 12
+    commands = [[("INCR", f"{client}:{i % keys}") for i in range(count)] for client in range(8)]
+    for talks in ([Talk(ours) for _ in commands], [Talk(theirs) for _ in commands]):
+        talks[0].ask("FLUSHALL")
+        for talk, asked in zip(talks, commands):
+            talk.send(b"".join(request(*command) for command in asked))
+        for talk in talks:
+            with talk:
+                said = [talk.answer() for _ in range(count)]
+                check(said == [1 + i // keys for i in range(count)], "a client counts", said)
+
+
+def long_echoes(ours, _theirs):
+    """What is too long to be said back is an error, and the connection goes on."""
+    with Talk(ours) as talk:
+        for size in (*range(ECHO_LIMIT - 1, ECHO_LIMIT + 2), *range(16300, 16400, 3), 20000, VALUE_LIMIT):
+            talk.send(request("SET", "k", "v") + request("ECHO", LARGE[:size]) + request("GET", "k"))
+            said = [talk.answer() for _ in range(3)]
+            right = LARGE[:size] if size <= ECHO_LIMIT else Error("ERR an argument is too long")
+            check(said == [b"OK", right, b"v"], "an echo of", size, "bytes:", f"{said!r:.{SHOWN}}")
+
+
 # ---- Time ----
 
 def what_expires_is_gone(ours, theirs):
@@ -484,15 +536,16 @@ def too_large(ours, theirs):
 
 
 TESTS = (as_a_library, as_redis_cli, lines_and_frames, quit_ends, ten_thousand_at_once, a_byte_at_a_time,
-         in_pieces_of_any_size, what_expires_is_gone, hello, command_list, info, too_large)
+         in_pieces_of_any_size, all_sizes_at_once, pipelines_of_many, long_echoes, what_expires_is_gone, hello, command_list, info, too_large)
+PIPELINES = (ten_thousand_at_once, in_pieces_of_any_size, all_sizes_at_once, pipelines_of_many, long_echoes)
 
 
 def run():
     for backend in backends():
-        for shards in (1, 2):
+        for shards, tests in ((1, TESTS), (2, TESTS), (3, PIPELINES), (11, PIPELINES)):
             with Redis() as theirs, folder() as place, \
                     Kv(place, "--shards", shards, "--backend", backend, "--fsync", "never") as ours:
-                for test in TESTS:
+                for test in tests:
                     print(f"{test.__name__}, {shards} shards, {backend}", flush=True)
                     test(ours, theirs)
                 check(ours.stop() == 0, "exit status", ours.process.returncode)

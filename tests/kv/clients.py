@@ -241,6 +241,23 @@ def no_descriptor(backend):
         check(server.stop() == 0, "exit status", server.process.returncode)
 
 
+def all_ask_all_at_once(backend):
+    """As many as may connect each ask every partition, again and again, while the disk keeps all of them waiting: what
+    there is of everything is enough, and nobody is told anything but OK."""
+    shards, each, steps = 6, 16, 100
+    with folder() as place, Kv(place, "--backend", backend, "--shards", shards, "--fsync", "always", "--connections",
+                               each) as server, contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Talk(server, index)) for index in range(shards * each)]
+        for turn in range(6):
+            for index, talk in enumerate(talks):
+                talk.send(b"".join(request("SET", f"{index}:{turn}:{step}", step) for step in range(steps)))
+            for talk in talks:
+                said = {talk.raw() for _ in range(steps)}
+                check(said == {b"+OK\r\n"}, "a client is told", said)
+        check(talks[0].ask("DBSIZE") == len(talks) * 6 * steps, "DBSIZE")
+        check(server.stop() == 0, "exit status", server.process.returncode)
+
+
 def metrics_are_served(backend):
     """Where asked for: of each shard, and by each that a scrape may come to."""
     with folder() as place, server_of(place, backend, "--metrics", "127.0.0.1:0") as server, Talk(server) as talk:
@@ -258,7 +275,7 @@ def metrics_are_served(backend):
 
 TESTS = (more_than_fit, silent_ones_are_ended, active_ones_stay, those_who_do_not_read, rude_ones, half_closed,
          sigterm_under_load, sigterm_beside_silent_ones, no_descriptor,
-         metrics_are_served, clients_are_counted)
+         all_ask_all_at_once, metrics_are_served, clients_are_counted)
 
 if __name__ == "__main__":
     for name in backends():

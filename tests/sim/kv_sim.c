@@ -6,7 +6,8 @@
  * what was acknowledged, which outlives it. What is read, at any time and at the end, is
  * no older than what was acknowledged or read before, no newer than what was tried, and
  * whole. Where an outcome is not known, that key is written no more: what was asked may
- * come to pass later.
+ * come to pass later. Every third key is counted up instead, often several times at once: so
+ * a write that was done twice, or before one that was asked before it, shows.
  *
  * The server syncs before it acknowledges. Healing demands that all clients come to their
  * end, at which each has read all its keys once more.
@@ -19,8 +20,9 @@
 #include <tina/sim_main.h>
 
 enum { TYPE_CLIENT = TYPE_COUNT, TYPE_REFEREE, TYPE_COUNT_HERE };
-enum { SHARDS_HERE_MAX = 3, CLIENTS_PER_SHARD_MAX = 3, KEYS_MAX = 40, LIVE_KEYS = 3, ASKED_MAX = 6 };
-enum { PARTITION_SIZE = 4 * 1024 * 1024, OUT_MAX = 160 * 1024, LARGE_SIZE = 24000, PORT = 7000 };
+enum { SHARDS_HERE_MAX = 3, CLIENTS_PER_SHARD_MAX = 3, KEYS_MAX = 40, LIVE_KEYS = 6, ASKED_MAX = 12 };
+enum { PARTITION_SIZE = 4 * 1024 * 1024, LARGE_SIZE = 24000, MIDDLE_SIZE = 5000, OUT_MAX = (ASKED_MAX + 1) * LARGE_SIZE };
+enum { PORT = 7000 };
 enum { TAG_GO_ON = 0x0400 };
 
 #define PATIENCE_NS (60000 * MILLISECOND_NS)
@@ -28,7 +30,7 @@ enum { TAG_GO_ON = 0x0400 };
 #define OPEN_NS     (10000 * MILLISECOND_NS)  /* until when a client writes: 10,000 rounds, before everything heals */
 #define SETTLE_NS   (200000 * MILLISECOND_NS) /* by then what was asked has come to pass, or never will */
 
-/* A key's versions. Every fifth is that it is not there. */
+/* A key's versions. Every fifth is that it is not there; of one that is counted, none but the first. */
 typedef struct client_book {
     uint32_t known, tried; /* the latest that was acknowledged or seen, the latest that was asked for */
     bool is_retired;
@@ -57,9 +59,14 @@ static kv_run *run_of(const tina_ctx *ctx) { return tina_user(ctx); }
 
 /* ---- What is in a value ------------------------------------------------------------ */
 
-static bool is_absent(uint32_t version) { return version % 5 == 0; }
+static bool is_counted(uint32_t key) { return key % 3 == 2; }
 
-static uint32_t size_of_version(uint32_t version) { return version % 7 == 3 ? LARGE_SIZE + version : 12 + version % 90; }
+static bool is_absent(uint32_t key, uint32_t version) { return is_counted(key) ? version == 0 : version % 5 == 0; }
+
+static uint32_t size_of_version(uint32_t version)
+{
+    return version % 7 == 3 ? LARGE_SIZE + version : version % 7 < 2 ? MIDDLE_SIZE + version : 12 + version % 90;
+}
 
 static void put_value(char *out, uint32_t version)
 {
@@ -73,9 +80,9 @@ static void put_value(char *out, uint32_t version)
 /* ---- A client ------------------------------------------------------------------------ */
 
 typedef struct question {
-    uint8_t kind; /* 's'et, 'd'elete, 'g'et */
+    uint8_t kind; /* 's'et, 'd'elete, 'i'ncrement, 'g'et */
     uint8_t key;
-    uint32_t version;
+    uint32_t version; /* that it is then, or that is to be seen */
 } question;
 
 typedef struct client_isolate {
@@ -143,8 +150,9 @@ static void put_question(client_isolate *me, const question *what)
 {
     char key[32];
     size_t key_size = (size_t)snprintf(key, sizeof key, "client-%u-key-%u", me->index, what->key);
+    const char *name = what->kind == 's' ? "SET" : what->kind == 'd' ? "DEL" : what->kind == 'i' ? "INCR" : "GET";
     put_bytes(me, what->kind == 's' ? "*3\r\n" : "*2\r\n", 4);
-    put_argument(me, what->kind == 's' ? "SET" : what->kind == 'd' ? "DEL" : "GET", 3);
+    put_argument(me, name, strlen(name));
     put_argument(me, key, key_size);
     if (what->kind != 's')
         return;
@@ -162,7 +170,7 @@ static void ask(client_isolate *me, uint8_t kind, uint32_t key, uint32_t version
 static void ask_to_write(client_isolate *me, client_book *book, uint32_t key)
 {
     book->tried++;
-    ask(me, is_absent(book->tried) ? 'd' : 's', key, book->tried);
+    ask(me, is_counted(key) ? 'i' : is_absent(key, book->tried) ? 'd' : 's', key, book->tried);
 }
 
 /* Writes and reads of several keys, in one go. Drawn one after the other: it is the seed's order. */
@@ -176,18 +184,18 @@ static void draw_questions(client_isolate *me, tina_ctx *ctx)
         if (key == KEYS_MAX)
             return;
         client_book *book = &diary->books[key];
-        if (!is_write ||
-            book->tried != book->known) /* two writes of one key in one go would not be told apart if one failed */
-            ask(me, 'g', key, 0);
-        else
+        /* Two values of one key in one go would not be told apart if one failed. */
+        if (is_write && (is_counted(key) || book->tried == book->known))
             ask_to_write(me, book, key);
+        else
+            ask(me, 'g', key, book->tried);
     }
 }
 
 static void ask_at_the_end(client_isolate *me, const client_diary *diary)
 {
     for (uint32_t key = diary->checked; key < KEYS_MAX && me->asked_count < ASKED_MAX; key++)
-        ask(me, 'g', key, 0);
+        ask(me, 'g', key, diary->books[key].tried);
 }
 
 static tina_effect close_and_go_on(client_isolate *me, uint64_t delay_ns, tina_ctx *ctx)
@@ -232,12 +240,20 @@ static tina_effect go_on(client_isolate *me, tina_ctx *ctx)
 
 /* ---- Its answers ----------------------------------------------------------------------- */
 
-/* The version that a value says it is; 0: it is not whole. */
-static uint32_t version_of(client_isolate *me, const char *value, uint32_t size)
+static uint32_t number_in(const char *text, uint32_t size)
 {
-    uint32_t version = 0;
-    for (uint32_t i = 0; i < size && value[i] >= '0' && value[i] <= '9'; i++)
-        version = version * 10 + (uint32_t)(value[i] - '0');
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    return number;
+}
+
+/* The version that a value says it is; 0: it is not whole. */
+static uint32_t version_of(client_isolate *me, uint32_t key, const char *value, uint32_t size)
+{
+    uint32_t version = number_in(value, size);
+    if (is_counted(key))
+        return version;
     if (version == 0 || size_of_version(version) != size)
         return 0;
     put_value(me->expected, version);
@@ -247,39 +263,50 @@ static uint32_t version_of(client_isolate *me, const char *value, uint32_t size)
 static void see_value(client_isolate *me, const question *asked, const char *value, uint32_t size, tina_ctx *ctx)
 {
     client_book *book = &diary_of(me, ctx)->books[asked->key];
-    uint32_t version = version_of(me, value, size);
+    uint32_t version = version_of(me, asked->key, value, size);
     if (version == 0)
         complain(me, asked, "the value is not whole", ctx);
     else if (version < book->known)
         complain(me, asked, "an acknowledged write is lost", ctx);
     else if (version > book->tried)
         complain(me, asked, "nobody wrote that", ctx);
-    else if (!book->is_retired)
-        book->known = version;
+    else if (!book->is_retired && version != asked->version)
+        complain(me, asked, "what was asked before or behind it is seen", ctx);
 }
 
 static void see_nothing(client_isolate *me, const question *asked, tina_ctx *ctx)
 {
     client_book *book = &diary_of(me, ctx)->books[asked->key];
     uint32_t version = book->known;
-    while (version < book->tried && !is_absent(version))
+    while (version < book->tried && !is_absent(asked->key, version))
         version++;
-    if (!is_absent(version))
+    if (!is_absent(asked->key, version))
         complain(me, asked, "an acknowledged write is gone", ctx);
-    else if (!book->is_retired)
-        book->known = version;
+    else if (!book->is_retired && version != asked->version)
+        complain(me, asked, "nothing is seen, as it was before or is behind it", ctx);
+}
+
+/* Where one before it failed, it is one less, or more; but never what it was already, or more than was asked for. */
+static void see_count(client_isolate *me, const question *asked, uint32_t count, tina_ctx *ctx)
+{
+    client_book *book = &diary_of(me, ctx)->books[asked->key];
+    if (count <= book->known || count > asked->version || (!book->is_retired && count != asked->version))
+        complain(me, asked, "it is counted to another number", ctx);
+    book->known = count;
 }
 
 /* An error says that it was not done, or that it is not known: the next one is a new version in any case. */
-static void take_line(client_isolate *me, const question *asked, const char *line, tina_ctx *ctx)
+static void take_line(client_isolate *me, const question *asked, const char *line, uint32_t size, tina_ctx *ctx)
 {
     client_book *book = &diary_of(me, ctx)->books[asked->key];
-    bool is_ok = asked->kind == 's' ? line[0] == '+' : asked->kind == 'd' && line[0] == ':';
+    bool is_ok = line[0] == (asked->kind == 's' ? '+' : ':') && asked->kind != 'g';
     if (line[0] == '-') {
         tina_reached(ctx, "a command is refused");
         book->is_retired |= asked->kind != 'g';
     } else if (!is_ok) {
         complain(me, asked, "that is no answer to it", ctx);
+    } else if (asked->kind == 'i') {
+        see_count(me, asked, number_in(line + 1, size - 1), ctx);
     } else {
         book->known = asked->version;
     }
@@ -294,7 +321,7 @@ static uint32_t take_answer(client_isolate *me, const char *from, uint32_t size,
         return 0;
     uint32_t line = (uint32_t)(end - from) + 1;
     if (from[0] != '$' || asked->kind != 'g') {
-        take_line(me, asked, from, ctx);
+        take_line(me, asked, from, line, ctx);
         return line;
     }
     if (from[1] == '-') {

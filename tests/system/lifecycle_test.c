@@ -182,6 +182,32 @@ static void stop_asked_for_before_everything_is_up_ends_cleanly(void **state)
     }
 }
 
+static tina_effect quitter_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)member_init(self, args, args_size, ctx);
+    tina_stop_system(ctx);
+    return tina_crash(1);
+}
+
+static void init_that_stops_the_system_and_fails_calls_the_start_off(void **state)
+{
+    (void)state;
+    const tina_type quitter[] = {
+        {.name = "quitter", .init = quitter_init, .handler = member_handle, .size = sizeof(member), .slot_count = 4},
+    };
+    for (unsigned round = 0; round < 20; round++) {
+        witness seen = {0};
+        tina_system_spec spec = make_spec(&seen, 1);
+        tina_system *system;
+        tina_error error;
+        spec.types = quitter;
+        spec.root.restart_max = 1000000;
+        assert_int_equal(tina_start(&spec, &system, &error), TINA_INIT_FAILED);
+        assert_non_null(strstr(error.message, "quitter"));
+        assert_int_equal(tina_test_counted(&seen.inits), 1); /* neither again, nor another */
+    }
+}
+
 static tina_effect stopper_handle(void *self, const tina_message *message, tina_ctx *ctx)
 {
     if (message->tag != TINA_TAG_SHUTDOWN)
@@ -351,6 +377,7 @@ int main(void)
         cmocka_unit_test(boot_and_end_many_times_leaves_the_process_as_it_was),
         cmocka_unit_test(eight_systems_live_at_once),
         cmocka_unit_test(stop_asked_for_before_everything_is_up_ends_cleanly),
+        cmocka_unit_test(init_that_stops_the_system_and_fails_calls_the_start_off),
         cmocka_unit_test(a_handler_may_stop_the_system),
         cmocka_unit_test(boot_blocks_until_a_handler_stops_the_system),
         cmocka_unit_test(shards_are_pinned_to_the_cores_in_order),

@@ -58,7 +58,8 @@ static void read_line(void *user, int shard, tina_level level, const char *line,
     }
     if (level == TINA_LOG_WARN && strstr(text, "of the program's own metrics has a line too many") != NULL)
         tina_test_count_up(&seen.cut_parts);
-    if (level == TINA_LOG_ERROR && strstr(text, "tina_metrics_args with an address") != NULL)
+    bool is_wrong = strstr(text, "tina_metrics_args with an address") != NULL || strstr(text, "has that port") != NULL;
+    if (level == TINA_LOG_ERROR && is_wrong)
         tina_test_count_up(&seen.refusals);
 }
 
@@ -766,6 +767,31 @@ static void wrong_address_refuses_the_boot(void **state)
     assert_int_equal(tina_start(&it->spec, &system, NULL), TINA_INIT_FAILED);
 }
 
+/* However large the budget is: no restart frees a port. */
+static void taken_port_refuses_the_boot_at_once(void **state)
+{
+    (void)state;
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof place;
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(other, (const struct sockaddr *)&place, sizeof place), 0);
+    assert_int_equal(listen(other, 1), 0);
+    assert_int_equal(getsockname(other, (struct sockaddr *)&place, &size), 0);
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(place.sin_port));
+    setup *it = prepare(TINA_BACKEND_AUTO);
+    tina_system *system;
+    tina_error error;
+    it->metrics.address = address;
+    it->spec.shard_count = 1;
+    it->spec.root.restart_max = 1000000;
+    assert_int_equal(tina_start(&it->spec, &system, &error), TINA_INIT_FAILED);
+    assert_non_null(strstr(error.message, "tina_metrics"));
+    tina_test_await(&seen.refusals, 1);
+    assert_int_equal(tina_test_counted(&seen.refusals), 1);
+    close(other);
+}
+
 /* ---- Memory ---- */
 
 static void allocates_nothing(uint8_t backend)
@@ -809,6 +835,7 @@ int main(void)
         cmocka_unit_test(restarted_listener_serves_again),
         cmocka_unit_test(other_shards_go_on_where_one_is_quarantined),
         cmocka_unit_test(wrong_address_refuses_the_boot),
+        cmocka_unit_test(taken_port_refuses_the_boot_at_once),
         cmocka_unit_test(scraping_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
