@@ -9,8 +9,10 @@
 
 #include <stdio.h>
 
-#define LOOKS_PER_CLOCK  32 /* while a shard polls: a microsecond or less, by which a timer may then be late */
-#define CLOCKS_PER_YIELD 8  /* so seldom that what comes is hardly ever late for it */
+#define LOOKS_PER_CLOCK  32        /* while a shard polls: a microsecond or less, by which a timer may then be late */
+#define CLOCKS_PER_YIELD 8         /* so seldom that what comes is hardly ever late for it */
+#define CROWDED_NS       20000u    /* a yield that takes longer: somebody else has had the core */
+#define CROWDED_PAUSE_NS 10000000u /* for so long the shard does not poll then */
 
 /* ---- Coming up -------------------------------------------------------------------------- */
 
@@ -181,27 +183,40 @@ static void sleep_until_work(void *argument)
     tina__watchdog_awake(thread->system, shard->id);
 }
 
+/* Lets others have the core. Did somebody take it? */
+static bool is_crowded(void)
+{
+    uint64_t start_ns = tina__os_now_ns();
+    tina__os_yield();
+    return tina__os_now_ns() - start_ns > CROWDED_NS;
+}
+
 /*
  * Looks whether there may be something to do, until there is, or the time has come.
  * A look takes a few nanoseconds, a turn that does nothing some two hundred: what
  * comes meanwhile waits less.
  *
  * Who has to share its core lets the others have it, now and then: what they do may
- * be what is waited for.
+ * be what is waited for. If somebody takes it, the shard does not poll there for a
+ * while: who sleeps is woken before those who have run, and who has polled its share
+ * away is not. Beside a job that keeps the core busy that halves an echo's median.
  */
-static void poll_until(const tina__shard_thread *thread, uint64_t end_ns)
+static void poll_until(tina__shard_thread *thread, uint64_t end_ns)
 {
     const tina__doorbell *bell = &thread->shard->public->bell;
     if (thread->api->has_news == NULL)
         return;
-    for (uint32_t clock = 1; tina__os_now_ns() < end_ns; clock++) {
+    uint64_t now_ns;
+    for (uint32_t clock = 1; (now_ns = tina__os_now_ns()) < end_ns; clock++) {
         for (uint32_t look = 0; look < LOOKS_PER_CLOCK; look++) {
             if (tina__doorbell_is_rung(bell) || thread->api->has_news(thread->backend))
                 return;
             tina__os_relax();
         }
-        if (clock % CLOCKS_PER_YIELD == 0)
-            tina__os_yield();
+        if (clock % CLOCKS_PER_YIELD == 0 && is_crowded()) {
+            thread->polls_after_ns = now_ns + CROWDED_PAUSE_NS;
+            return;
+        }
     }
 }
 
@@ -222,7 +237,7 @@ static void turn(tina__shard_thread *thread, uint64_t *idle_since_ns)
     if (*idle_since_ns == 0)
         *idle_since_ns = now_ns;
     uint64_t spin_end_ns = tina__add_saturating(*idle_since_ns, thread->system->spin_ns);
-    if (now_ns < spin_end_ns) {
+    if (now_ns < spin_end_ns && now_ns >= thread->polls_after_ns) {
         poll_until(thread, tina__min_u64(spin_end_ns, tina__shard_deadline_ns(thread->shard)));
         return;
     }

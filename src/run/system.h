@@ -31,6 +31,7 @@ typedef struct tina__shard_thread {
     tina__backend *backend;
     tina_error error;         /* of BOOT_FAILED */
     tina__budget lives;       /* its thread's alone */
+    uint64_t polls_after_ns;  /* others want its core: until then it sleeps at once */
     bool is_lost;             /* not even a wipe was possible: it does nothing any more */
     bool is_trapped;          /* it is in the trap's care */
     char broken[256];         /* the invariant that did not hold */
