@@ -315,7 +315,11 @@ static uint32_t drain_inbound(tina__shard *shard)
     return tina__is_any_set(shard->pending, TINA__DOORBELL_WORDS) ? tina__inbound_drain(shard) : 0;
 }
 
-static uint32_t supervise(tina__shard *shard) { return tina__supervise_is_due(shard) ? tina__supervise_advance(shard) : 0; }
+static uint32_t supervise(tina__shard *shard)
+{
+    tina__assert(shard->depth == 0);
+    return tina__supervise_is_due(shard) ? tina__supervise_advance(shard) : 0;
+}
 
 static uint32_t send_withdrawals(tina__shard *shard)
 {
@@ -324,6 +328,7 @@ static uint32_t send_withdrawals(tina__shard *shard)
 
 static uint32_t publish(tina__shard *shard)
 {
+    tina__assert(shard->begun_count == 0); /* in each tick: who damages it is not to go on */
     return tina__is_any_set(shard->dirty, TINA__DOORBELL_WORDS) ? tina__route_publish(shard) : 0;
 }
 
