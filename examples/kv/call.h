@@ -28,7 +28,7 @@ enum {
 /* What a command is run with. */
 typedef struct kv_call {
     kv_plan *plan;
-    kv_client *client;
+    const kv_client *client;
     const resp_args *args;
     char *text;
     kv_next *next;

@@ -699,12 +699,21 @@ void command_forget(kv_plan *plan, kv_input *input)
     plan->used = 0;
 }
 
-void command_next(kv_plan *plan, kv_client *client, kv_input *input, char *text, kv_next *next)
+void command_taken(const kv_next *next, kv_client *client)
+{
+    if (next->name.data == NULL)
+        return;
+    memcpy(client->name, next->name.data, next->name.size);
+    client->name_size = next->name.size;
+}
+
+void command_next(kv_plan *plan, const kv_client *client, kv_input *input, char *text, kv_next *next)
 {
     const kv_call call = {.plan = plan, .client = client, .text = text, .next = next};
     const uint8_t *bytes = input->bytes;
     bool is_line = plan->command == GO_NONE && plan->used < input->size && bytes[plan->used] != '*';
     next->is_alone = next->is_anywhere = false;
+    next->name = (resp_text){NULL, 0};
     next->partition = 0;
     if (is_line && !spell_out(&call, input))
         return;

@@ -45,6 +45,7 @@ typedef struct kv_next {
     bool is_anywhere; /* any partition will do */
     kv_step step;
     const uint8_t *key, *value;
+    resp_text name; /* of the client, once the step is taken; data NULL: as before */
 } kv_next;
 
 /* What a client has sent and nobody has taken yet. Lines of words become arrays here, which takes room. */
@@ -53,7 +54,7 @@ typedef struct kv_input {
     uint8_t bytes[COMMAND_INPUT_MAX + RESP_INLINE_ROOM];
 } kv_input;
 
-/* What a command may want to know, and change, of its client; and where its text is put. */
+/* What a command may want to know of its client. */
 typedef struct kv_client {
     uint64_t id;
     uint32_t name_size;
@@ -79,6 +80,9 @@ void command_forget(kv_plan *plan, kv_input *input);
  * was. As long as no more than COMMAND_INPUT_MAX bytes are in the input when something is
  * added to it, NEXT_MORE leaves room for more, once what was taken is forgotten.
  */
-void command_next(kv_plan *plan, kv_client *client, kv_input *input, char *text, kv_next *next);
+void command_next(kv_plan *plan, const kv_client *client, kv_input *input, char *text, kv_next *next);
+
+/* The step is taken: what it changes of the client. */
+void command_taken(const kv_next *next, kv_client *client);
 
 #endif

@@ -103,6 +103,7 @@ round_wish round_deal(kv_round *me, kv_deal *deal)
             case ADDED_LATER: return ROUND_LOT;
             case ADDED_NOT: return ROUND_ASK;
             case ADDED:
+                command_taken(&deal->next, &me->client);
                 if (deal->next.is_alone)
                     return ROUND_ASK;
             }

@@ -30,7 +30,8 @@ void session_select(const kv_call *call)
         call_say(call, "+OK\r\n");
 }
 
-static bool take_name(const kv_call *call, resp_text name)
+/* False: it can't be so, and that is said. */
+static bool is_name(const kv_call *call, resp_text name)
 {
     for (uint32_t i = 0; i < name.size; i++) {
         if (name.data[i] < '!' || name.data[i] > '~') {
@@ -42,14 +43,20 @@ static bool take_name(const kv_call *call, resp_text name)
         call_say_error(call, "ERR Client names cannot be longer than 64 bytes.");
         return false;
     }
-    memcpy(call->client->name, name.data, name.size);
-    call->client->name_size = name.size;
     return true;
+}
+
+/* Steps before it may be read once more, and tell the name as it was: so it goes alone. */
+static void take_name(const kv_call *call, resp_text name)
+{
+    call->next->is_alone = true;
+    call->next->name = name;
 }
 
 void session_hello(const kv_call *call)
 {
     const resp_args *args = call->args;
+    resp_text name = {NULL, 0};
     int64_t version = 2;
     if (args->count > 1 && !resp_to_integer(args->argv[1], &version)) {
         call_say_error(call, "ERR Protocol version is not an integer or out of range");
@@ -65,9 +72,12 @@ void session_hello(const kv_call *call)
                            (const char *)args->argv[i].data);
             return;
         }
-        if (!take_name(call, args->argv[i + 1]))
+        name = args->argv[i + 1];
+        if (!is_name(call, name))
             return;
     }
+    if (name.data != NULL)
+        take_name(call, name);
     snprintf(
         call->text, COMMAND_TEXT_MAX,
         "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:%llu\r\n"
@@ -90,8 +100,10 @@ void session_client(const kv_call *call)
     const resp_args *args = call->args;
     resp_text what = args->argv[1];
     if (resp_is_word(what, "setname")) {
-        if (has_arguments(call, 3, "client|setname") && take_name(call, args->argv[2]))
-            call_say(call, "+OK\r\n");
+        if (!has_arguments(call, 3, "client|setname") || !is_name(call, args->argv[2]))
+            return;
+        take_name(call, args->argv[2]);
+        call_say(call, "+OK\r\n");
     } else if (resp_is_word(what, "getname")) {
         if (has_arguments(call, 2, "client|getname") && call->client->name_size == 0)
             call_say(call, "$-1\r\n");

@@ -166,13 +166,6 @@ static void give_up(tina__shard *shard, uint16_t group, const char *culprit)
         shard->boot_failure = culprit;
 }
 
-/* What it ran into is not cured by another try: it has said so itself. What is up ends with the system. */
-static void call_off(tina__shard *shard, uint32_t index, const char *culprit)
-{
-    tina__child_stay_down(shard, index);
-    shard->boot_failure = culprit;
-}
-
 /*
  * A child that is to be started again has ended, with all inside it. Its group's
  * budget pays for it. Past the budget the group is ended, which is a failure of its
@@ -181,10 +174,6 @@ static void call_off(tina__shard *shard, uint32_t index, const char *culprit)
 static void fail(tina__shard *shard, uint32_t index)
 {
     const char *culprit = shard->p.types[tina__child_at(shard, index)->type].name;
-    if (shard->is_called_off && shard->state == TINA_SHARD_INIT) {
-        call_off(shard, index, culprit);
-        return;
-    }
     for (;;) {
         uint16_t at = tina__child_at(shard, index)->group;
         tina__group *group = tina__group_at(shard, at);
@@ -233,6 +222,20 @@ static const char *init_failure(uint8_t end)
     }
 }
 
+/* What an init ran into that calls the start off is not cured by another try. What is up ends with the system. */
+static void init_failed(tina__shard *shard, uint32_t index, uint8_t end)
+{
+    const tina__type *type = &shard->p.types[tina__child_at(shard, index)->type];
+    shard->init_failed_tick = shard->tick;
+    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name, init_failure(end));
+    if (!shard->is_called_off || shard->state != TINA_SHARD_INIT) {
+        tina__supervise_exit(shard, index, end, false);
+        return;
+    }
+    tina__child_stay_down(shard, index);
+    shard->boot_failure = type->name;
+}
+
 /* Its init runs. What became of it says its state. */
 static void start_isolate(tina__shard *shard, uint32_t index)
 {
@@ -258,10 +261,8 @@ static void start_isolate(tina__shard *shard, uint32_t index)
     tina_status status = tina__isolate_start(shard, &start, &self, &end);
     if (status == TINA_OK)
         return;
-    shard->init_failed_tick = shard->tick;
     tina__assert(status == TINA_INIT_FAILED); /* there was a slot */
-    tina__log(shard, NULL, TINA_LOG_WARN, "the init of a child of type %s %s", type->name, init_failure(end));
-    tina__supervise_exit(shard, index, end, false);
+    init_failed(shard, index, end);
 }
 
 /* All its static children, from the first one on. */

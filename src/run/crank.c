@@ -161,6 +161,13 @@ static tina_status look_at_tree(tina_system *system, uint64_t now_ns)
     return thread->error.status == TINA_OK ? TINA_OK : fail(system);
 }
 
+/* The tree is looked at before the first turn: one that was called off is drained by it. */
+static tina_status come_up(tina_system *system)
+{
+    tina_status status = begin(system);
+    return status == TINA_OK ? look_at_tree(system, tina__os_now_ns()) : fail(system);
+}
+
 /* ---- Turning ---------------------------------------------------------------------------------------- */
 
 /* Posts need not signal any more, and the watchdog looks again. */
@@ -341,15 +348,13 @@ static tina_status visit(tina_system *system, uint64_t timeout_ns, uint32_t *wor
 {
     tina_status status = TINA_OK;
     if (!system->crank->is_begun) {
-        status = begin(system);
+        status = come_up(system);
         *work = 1;
     }
     *is_ending = !system->crank->is_begun;
     if (status == TINA_OK) {
         status = turn(system, timeout_ns, work);
         *is_ending = is_over(system);
-    } else {
-        (void)fail(system);
     }
     if (*is_ending)
         close_shard(system);

@@ -312,7 +312,7 @@ static bool begin_anew(tina__shard_thread *thread)
 bool tina__thread_mend(tina__shard_thread *thread)
 {
     const tina__shard *shard = thread->shard;
-    bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->boot_failure != NULL;
+    bool is_boot_over = shard->state == TINA_SHARD_INIT && shard->wipe == TINA__WIPE_BUDGET;
     return shard->wipe == TINA__WIPE_NOT || is_boot_over || begin_anew(thread);
 }
 

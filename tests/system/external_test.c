@@ -235,6 +235,35 @@ static void a_tree_that_fails_is_told_by_the_step_and_joined(void **state)
     }
 }
 
+static tina_effect quitter_init(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)member_init(self, args, args_size, ctx);
+    tina_stop_system(ctx);
+    return tina_crash(1);
+}
+
+static void init_that_stops_the_system_and_fails_calls_the_start_off(void **state)
+{
+    (void)state;
+    const tina_type quitter[] = {
+        {.name = "quitter", .init = quitter_init, .handler = member_handle, .size = sizeof(member), .slot_count = 1},
+    };
+    witness seen = {0};
+    tina_system_spec spec = make_spec(&seen);
+    spec.types = quitter;
+    spec.root.restart_max = 1000000;
+    tina_test_loop loop = {.system = tina_test_start(&spec)};
+    tina_status status;
+    while ((status = tina_test_loop_step(&loop)) == TINA_OK)
+        tina_test_loop_wait(&loop);
+    assert_int_equal(status, TINA_INIT_FAILED);
+    tina_test_join(loop.system, NULL);
+    tina_error error;
+    assert_int_equal(tina_boot(&spec, &error), TINA_INIT_FAILED);
+    assert_non_null(strstr(error.message, "quitter"));
+    assert_int_equal(tina_test_counted(&seen.inits), 2); /* neither was tried again */
+}
+
 static void boot_runs_it_on_the_calling_thread(void **state)
 {
     (void)state;
@@ -720,6 +749,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tree_comes_up_in_the_first_step),
         cmocka_unit_test(a_tree_that_fails_is_told_by_the_step_and_joined),
+        cmocka_unit_test(init_that_stops_the_system_and_fails_calls_the_start_off),
         cmocka_unit_test(boot_runs_it_on_the_calling_thread),
         cmocka_unit_test(what_a_spec_may_not_ask_for_is_said_at_once),
         cmocka_unit_test(a_simulation_runs_it_as_any_other_shard),

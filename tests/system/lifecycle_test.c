@@ -195,6 +195,7 @@ static void init_that_stops_the_system_and_fails_calls_the_start_off(void **stat
     const tina_type quitter[] = {
         {.name = "quitter", .init = quitter_init, .handler = member_handle, .size = sizeof(member), .slot_count = 4},
     };
+    const tina_child quitters[] = {{.type = 0, .restart = TINA_TEMPORARY}, {.type = 0}};
     for (unsigned round = 0; round < 20; round++) {
         witness seen = {0};
         tina_system_spec spec = make_spec(&seen, 1);
@@ -202,6 +203,9 @@ static void init_that_stops_the_system_and_fails_calls_the_start_off(void **stat
         tina_error error;
         spec.types = quitter;
         spec.root.restart_max = 1000000;
+        spec.root.children = quitters;
+        if (round % 2 != 0)
+            spec.root.child_count = 1; /* which would not be started again anyway */
         assert_int_equal(tina_start(&spec, &system, &error), TINA_INIT_FAILED);
         assert_non_null(strstr(error.message, "quitter"));
         assert_int_equal(tina_test_counted(&seen.inits), 1); /* neither again, nor another */

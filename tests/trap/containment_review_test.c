@@ -392,6 +392,50 @@ static int fails_to_boot_and_loops(void) { return leaves_nothing_of_a_failed_boo
 /* The watchdog takes longer than others are given to come back. */
 static int fails_to_boot_and_loops_for_long(void) { return leaves_nothing_of_a_failed_boot(0); }
 
+static tina_effect init_to_fault_soon(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self, (void)args, (void)args_size;
+    return tina_send(ctx, tina_self(ctx), TINA_TAG_USER, NULL, 0) == TINA_OK ? tina_receive() : tina_crash(1);
+}
+
+static tina_effect handle_by_a_fault(void *self, const tina_message *message, tina_ctx *ctx)
+{
+    (void)self, (void)message, (void)ctx;
+    deed_write_null(NULL);
+    return tina_receive();
+}
+
+static tina_effect init_to_call_off(void *self, const void *args, size_t args_size, tina_ctx *ctx)
+{
+    (void)self, (void)args, (void)args_size;
+    tina_stop_system(ctx);
+    return tina_crash(1);
+}
+
+/* The shard is lost in the tick in which its start was called off. */
+static int comes_to_its_end_called_off_and_faulted(void)
+{
+    const tina_type types[] = {
+        {.name = "it",
+         .init = init_to_fault_soon,
+         .handler = handle_by_a_fault,
+         .size = 8,
+         .slot_count = 1,
+         .containment = TINA_CONTAIN_SHARD},
+        {.name = "other", .init = init_to_call_off, .handler = handle_plainly, .size = 8, .slot_count = 1},
+    };
+    const tina_child children[] = {{.type = 0}, {.type = 1}};
+    tina_system_spec spec = spec_of(types, 2, children);
+    tina_test_holdings before;
+    spec.root.child_count = 2;
+    set_default_handlers();
+    tina_test_hold(&before);
+    tina_system *system = NULL;
+    CHECK(tina_start(&spec, &system, NULL) == TINA_INIT_FAILED);
+    AWAIT(is_as_before(&before));
+    return 0;
+}
+
 /* ---- Logs that nobody takes -------------------------------------------------------------------------------------- */
 
 #define WIPES     4u
@@ -512,6 +556,12 @@ static void boot_that_fails_beside_an_init_that_loops_leaves_nothing(void **stat
     PASSES(fails_to_boot_and_loops, fails_to_boot_and_loops_for_long);
 }
 
+static void fault_in_a_start_that_is_called_off_leaves_nothing(void **state)
+{
+    (void)state;
+    PASSES(comes_to_its_end_called_off_and_faulted);
+}
+
 static void shard_whose_log_nobody_takes_sleeps_after_wipes(void **state)
 {
     (void)state;
@@ -531,6 +581,7 @@ int main(void)
         cmocka_unit_test(spawns_without_end_never_cost_the_shard),
         cmocka_unit_test(fault_in_a_handlers_forked_child_ends_that_child),
         cmocka_unit_test(boot_that_fails_beside_an_init_that_loops_leaves_nothing),
+        cmocka_unit_test(fault_in_a_start_that_is_called_off_leaves_nothing),
         cmocka_unit_test(shard_whose_log_nobody_takes_sleeps_after_wipes),
         cmocka_unit_test(end_by_a_fault_is_heard_of_when_the_restart_is_done),
     };

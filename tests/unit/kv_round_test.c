@@ -97,6 +97,16 @@ static void send_command(const char *name, const char *arguments)
     }
 }
 
+static void send_line(const char *format, ...)
+{
+    char line[64];
+    va_list arguments;
+    va_start(arguments, format);
+    append(&it.sent, line, (size_t)vsnprintf(line, sizeof line, format, arguments));
+    va_end(arguments);
+    append(&it.sent, "\r\n", 2);
+}
+
 static void send_any(void)
 {
     static const char *const commands[][2] = {
@@ -108,6 +118,12 @@ static void send_any(void)
     uint32_t which = draw(sizeof commands / sizeof commands[0]);
     if (draw(200) == 0)
         send_command("FLUSHALL", "");
+    if (draw(20) == 0)
+        send_line("CLIENT GETNAME");
+    if (draw(20) == 0)
+        send_line("CLIENT SETNAME name%u", draw(KEYS));
+    if (draw(50) == 0)
+        send_line("HELLO 2 SETNAME name%u", draw(KEYS));
     send_command(commands[which][0], commands[which][1]);
 }
 
@@ -140,6 +156,7 @@ static void say_step_by_step(void)
         command_next(&reader.plan, &reader.client, &reader.input, text, &next);
         if (next.kind != NEXT_STEP)
             continue;
+        command_taken(&next, &reader.client);
         kv_batch batch;
         batch_begin(&batch, batch_bytes, sizeof batch_bytes);
         assert_true(batch_add(&batch, &next.step, next.key, next.value));
