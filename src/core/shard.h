@@ -321,7 +321,7 @@ typedef struct tina__shard {
     uint64_t init_failed_tick; /* the latest in which an init of the supervisor's failed */
     uint32_t revive_seen;      /* of shared->revive */
     const char *boot_failure;  /* the type whose init failed past the budget while booting, or called the boot off */
-    bool is_called_off;        /* somebody told the system to stop while this shard booted: no init that fails is tried again */
+    bool is_called_off; /* somebody told the system to stop while this shard booted: no init that fails is tried again */
 
     /* The end. */
     uint64_t drain_deadline_ns;
