@@ -58,7 +58,8 @@ static void read_line(void *user, int shard, tina_level level, const char *line,
     }
     if (level == TINA_LOG_WARN && strstr(text, "of the program's own metrics has a line too many") != NULL)
         tina_test_count_up(&seen.cut_parts);
-    bool is_wrong = strstr(text, "tina_metrics_args with an address") != NULL || strstr(text, "the address is in use") != NULL;
+    bool is_wrong =
+        strstr(text, "tina_metrics_args with an address") != NULL || strstr(text, "the address is in use") != NULL;
     if (level == TINA_LOG_ERROR && is_wrong)
         tina_test_count_up(&seen.refusals);
 }
