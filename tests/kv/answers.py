@@ -12,8 +12,8 @@ import random
 import re
 import subprocess
 
-from _kv import (PATIENCE, VALUE_LIMIT, Error, Kv, Redis, Talk, backends, check, folder, has_redis, octets, pattern,
-                 request, wait_until)
+from _kv import (IS_SOAK, PATIENCE, VALUE_LIMIT, Error, Kv, Redis, Talk, backends, check, folder, has_redis, octets,
+                 pattern, request, wait_until)
 
 LARGE = base64.b64encode(pattern(1, VALUE_LIMIT))[:VALUE_LIMIT]
 ECHO_LIMIT = 16000  # what is no value is bounded more tightly
@@ -538,11 +538,13 @@ def too_large(ours, theirs):
 TESTS = (as_a_library, as_redis_cli, lines_and_frames, quit_ends, ten_thousand_at_once, a_byte_at_a_time,
          in_pieces_of_any_size, all_sizes_at_once, pipelines_of_many, long_echoes, what_expires_is_gone, hello, command_list, info, too_large)
 PIPELINES = (ten_thousand_at_once, in_pieces_of_any_size, all_sizes_at_once, pipelines_of_many, long_echoes)
+SHARDS = ((1, TESTS), (2, TESTS))
+MORE_SHARDS = ((3, PIPELINES), (11, PIPELINES[2:]))  # on one backend: what they differ in is who is asked
 
 
 def run():
-    for backend in backends():
-        for shards, tests in ((1, TESTS), (2, TESTS), (3, PIPELINES), (11, PIPELINES[2:])):
+    for number, backend in enumerate(backends()):
+        for shards, tests in (*SHARDS, *(MORE_SHARDS if number == 0 or IS_SOAK else ())):
             with Redis() as theirs, folder() as place, \
                     Kv(place, "--shards", shards, "--backend", backend, "--fsync", "never") as ours:
                 for test in tests:
